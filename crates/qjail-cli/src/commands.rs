@@ -1,0 +1,348 @@
+//! Each command: its options to an operation, the result to lines.
+
+use std::ffi::OsString;
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::{ArgMatches, Command};
+use qjail_core::{CreateRequest, Engine, Error, Job, ListRequest, Outcome, Plan, PluginOptions, StopRequest};
+use qjail_model::{JailName, ParamValue, Selector};
+use qjail_plugin_api::{CommandSpec, Options};
+use qjail_sys::ExecSpec;
+
+use crate::globals::Globals;
+use crate::render::{self, Style, line};
+use crate::ui::eline;
+use crate::{help, setup, tree};
+
+/// A parsed command line on its way.
+struct Call<'a> {
+    engine: &'a Engine,
+    globals: &'a Globals,
+    style: Style,
+    /// The options of the command itself.
+    options: Options,
+    /// The options that plugins added to it.
+    plugins: PluginOptions,
+}
+
+/// Runs the command that was given; returns the exit status.
+pub(crate) fn dispatch(
+    mut engine: Engine,
+    parser: &Command,
+    core: &[CommandSpec],
+    matches: &ArgMatches,
+    early: &Globals,
+) -> Result<u8, Error> {
+    let globals = early.read(matches)?;
+    setup::apply(&mut engine, &globals);
+    let Some((name, sub)) = matches.subcommand() else { return Ok(2) };
+    engine.command.clone_from(&name.to_owned());
+    let style = Style { json: globals.json, quiet: globals.quiet };
+    let Some(spec) = core.iter().find(|c| c.name == name) else {
+        return plugin_command(&engine, style, name, sub);
+    };
+    let options = tree::options(sub, "", &spec.args);
+    let plugins = setup::plugin_options(&engine.registry, name, sub);
+    let call = Call { engine: &engine, globals: &globals, style, options, plugins };
+    match name {
+        "create" => call.create(),
+        "list" => call.list(),
+        "start" => Ok(call.many(Job::Start)),
+        "stop" => Ok(call.many(Job::Stop(call.stop_request()))),
+        "restart" => Ok(call.many(Job::Restart(call.stop_request()))),
+        "console" => call.console(),
+        "exec" => call.exec(),
+        "delete" => call.delete(),
+        "plugins" => call.plugins(sub, spec),
+        "completions" => Ok(call.completions(parser)),
+        _ => help::show(parser, &call.options.list("command")).map(|()| 0),
+    }
+}
+
+impl Call<'_> {
+    fn create(&self) -> Result<u8, Error> {
+        let request = self.create_request()?;
+        self.engine.recover();
+        let mut failed = false;
+        for name in qjail_core::create_names(&request)? {
+            match self.engine.create(&name, &request) {
+                Ok(plan) => {
+                    self.done(&plan, &format!("Successfully created  {name}"), &name);
+                    failed |= self.options.is_on("start") && !self.start_made(&name);
+                }
+                Err(e) if request.duplicate.is_some() => {
+                    failed = true;
+                    self.style.error(&e);
+                    // One that exists is passed over, as in qjail 5.x; anything else would happen to the rest too.
+                    if !e.message.contains("already exists") {
+                        break;
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(u8::from(failed))
+    }
+
+    fn create_request(&self) -> Result<CreateRequest, Error> {
+        let o = &self.options;
+        let params = o.list("param").into_iter().map(param).collect::<Result<_, _>>()?;
+        Ok(CreateRequest {
+            name: o.text("jail").unwrap_or_default().to_owned(),
+            flavors: o.list("flavor").into_iter().map(str::to_owned).collect(),
+            duplicate: number(o, "duplicate"),
+            thick: o.is_on("thick"),
+            params,
+            options: self.plugins.clone(),
+        })
+    }
+
+    fn start_made(&self, name: &JailName) -> bool {
+        if self.engine.dry_run {
+            return true;
+        }
+        let result = self.engine.start(name);
+        let ok = result.is_ok();
+        self.report("Jail successfully started  ", name, result);
+        ok
+    }
+
+    /// The plan with `--dry-run`; else the classic message and what plugins have to add.
+    fn done(&self, plan: &Plan, message: &str, name: &JailName) {
+        if self.engine.dry_run {
+            return self.style.plan(plan);
+        }
+        self.style.message(message, Some(name.as_str()));
+        for note in &plan.notes {
+            self.style.message(note, Some(name.as_str()));
+        }
+    }
+
+    fn report(&self, message: &str, name: &JailName, result: Result<Outcome, Error>) {
+        match result {
+            Ok(Outcome::Done(plan)) => self.done(&plan, &format!("{message}{name}"), name),
+            Ok(Outcome::Bypassed(text)) => self.style.message(&text, Some(name.as_str())),
+            Err(e) => self.style.error(&e),
+        }
+    }
+
+    fn selectors(&self) -> Result<Vec<Selector>, Error> {
+        self.options.list("jails").into_iter().map(|s| s.parse().map_err(Error::usage)).collect()
+    }
+
+    fn list(&self) -> Result<u8, Error> {
+        let request = ListRequest {
+            selectors: self.selectors()?,
+            running: self.options.is_on("running"),
+            stopped: self.options.is_on("stopped"),
+        };
+        let columns = self.options.list("columns");
+        if let Some(bad) = columns.iter().find(|c| !render::COLUMNS.contains(c)) {
+            return Err(Error::usage(format!("there is no column {bad}")).hint(render::COLUMNS.join(", ")));
+        }
+        let (rows, errors) = self.engine.list(&request)?;
+        let path = |row: &qjail_core::Row| {
+            self.engine.layout.jails_dir(row.definition.zone.as_ref()).join(row.name.as_str()).display().to_string()
+        };
+        if self.style.json {
+            let values: Vec<_> = rows.iter().map(|r| render::row_value(r, &path(r))).collect();
+            line(&serde_json::Value::from(values).to_string());
+        } else if columns.is_empty() {
+            render::classic_list(self.globals.zone.as_ref().map(|z| z.as_str()), &rows);
+        } else {
+            let heads: Vec<String> = columns.iter().map(|c| c.to_uppercase()).collect();
+            let cells = |r: &qjail_core::Row| columns.iter().filter_map(|c| render::column(r, c, &path(r))).collect();
+            render::table(&heads, &rows.iter().map(cells).collect::<Vec<_>>());
+        }
+        errors.iter().for_each(|e| self.style.error(e));
+        Ok(u8::from(!errors.is_empty()))
+    }
+
+    fn stop_request(&self) -> StopRequest {
+        StopRequest { force: self.options.is_on("force"), timeout: number(&self.options, "timeout").map(u64::from) }
+    }
+
+    fn many(&self, job: Job) -> u8 {
+        let selectors = match self.selectors() {
+            Ok(selectors) => selectors,
+            Err(e) => {
+                self.style.error(&e);
+                return 2;
+            }
+        };
+        self.engine.recover();
+        let failed = std::sync::atomic::AtomicBool::new(false);
+        let report = |name: &JailName, result: Result<Outcome, Error>| {
+            if result.is_err() {
+                failed.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+            let message = match &result {
+                Ok(Outcome::Done(plan)) if plan.title.starts_with("stop") => "Jail successfully stopped  ",
+                _ => "Jail successfully started  ",
+            };
+            self.report(message, name, result);
+        };
+        let errors = self.engine.many(job, &selectors, &report);
+        errors.iter().for_each(|e| self.style.error(e));
+        u8::from(failed.into_inner() || !errors.is_empty())
+    }
+
+    fn console(&self) -> Result<u8, Error> {
+        let o = &self.options;
+        let argv = match (o.text("command"), o.text("login")) {
+            (Some(command), _) => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()],
+            (None, Some(program)) => vec![program.to_owned()],
+            (None, None) => Vec::new(),
+        };
+        let spec = ExecSpec {
+            login: true,
+            tty: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+            user: o.text("user").map(str::to_owned),
+            env: terminal_env(),
+            argv,
+            dir: None,
+        };
+        self.enter(&spec)
+    }
+
+    fn exec(&self) -> Result<u8, Error> {
+        let o = &self.options;
+        let spec = ExecSpec {
+            argv: o.list("argv").into_iter().map(str::to_owned).collect(),
+            user: o.text("user").map(str::to_owned),
+            dir: o.text("dir").map(str::to_owned),
+            tty: o.is_on("tty"),
+            env: if o.is_on("tty") { terminal_env() } else { Vec::new() },
+            login: false,
+        };
+        self.enter(&spec)
+    }
+
+    fn enter(&self, spec: &ExecSpec) -> Result<u8, Error> {
+        let name = JailName::new(self.options.text("jail").unwrap_or_default()).map_err(Error::usage)?;
+        if self.engine.dry_run {
+            line(&format!("Would run in {name}: {}", if spec.argv.is_empty() { "a login shell".into() } else { spec.argv.join(" ") }));
+            return Ok(0);
+        }
+        self.engine.enter(&name, spec).map(|code| u8::try_from(code).unwrap_or(125))
+    }
+
+    fn delete(&self) -> Result<u8, Error> {
+        let selectors = self.selectors()?;
+        let all = self.options.is_on("all");
+        if selectors.is_empty() && !all {
+            return Err(Error::usage("delete: name the jails, or give --all"));
+        }
+        let (names, errors) = self.engine.select(&selectors);
+        errors.iter().for_each(|e| self.style.error(e));
+        if all && !self.agreed(&names)? {
+            return Ok(1);
+        }
+        self.engine.recover();
+        let mut failed = !errors.is_empty();
+        for name in names {
+            match self.engine.delete(&name) {
+                Ok(plan) => self.done(&plan, &format!("Successfully deleted  {name}"), &name),
+                Err(e) => {
+                    failed = true;
+                    self.style.error(&e);
+                }
+            }
+        }
+        Ok(u8::from(failed))
+    }
+
+    /// Asks before all jails are deleted; where nobody can answer, `--yes` must have been given.
+    fn agreed(&self, names: &[JailName]) -> Result<bool, Error> {
+        if self.globals.yes || self.engine.dry_run || names.is_empty() {
+            return Ok(true);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::usage("delete --all: nobody is there to be asked").hint("add --yes"));
+        }
+        let names: Vec<&str> = names.iter().map(JailName::as_str).collect();
+        let mut err = std::io::stderr().lock();
+        let _ = write!(err, "Delete {} jails ({})? [y/N] ", names.len(), names.join(", "));
+        let _ = err.flush();
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map_err(Error::new)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    fn completions(&self, parser: &Command) -> u8 {
+        let shell = self.options.text("shell").unwrap_or_default().parse::<clap_complete::Shell>();
+        let Ok(shell) = shell else { return 2 };
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut parser.clone(), "qjail", &mut text);
+        line(String::from_utf8_lossy(&text).trim_end());
+        0
+    }
+
+    fn plugins(&self, matches: &ArgMatches, spec: &CommandSpec) -> Result<u8, Error> {
+        match matches.subcommand() {
+            Some((_, check)) => {
+                let options = tree::options(check, "", &spec.subcommands[0].args);
+                setup::check_plugin(self.engine, self.style, options.text("file").unwrap_or_default())
+            }
+            None => {
+                self.style.output(&setup::plugin_table(&self.engine.registry));
+                Ok(0)
+            }
+        }
+    }
+}
+
+fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatches) -> Result<u8, Error> {
+    let (plugin, top) = setup::owner_of(&engine.registry, name)
+        .ok_or_else(|| Error::usage(format!("there is no command {name}")))?;
+    let mut words = vec![name.to_owned()];
+    let (mut spec, mut level) = (&top, matches);
+    while let Some((word, sub)) = level.subcommand() {
+        let Some(next) = spec.subcommands.iter().find(|s| s.name == word) else { break };
+        words.push(word.to_owned());
+        (spec, level) = (next, sub);
+    }
+    let options = tree::options(level, "", &spec.args);
+    if spec.lock.is_some() {
+        engine.recover();
+    }
+    let answer = engine.plugin_command(&plugin, spec, &words, &options)?;
+    let changes = answer.plan.actions().next().is_some();
+    if engine.dry_run && changes {
+        style.plan(&answer.plan);
+        return Ok(0);
+    }
+    if let Some(output) = &answer.output {
+        style.output(output);
+    }
+    for note in &answer.plan.notes {
+        style.message(note, None);
+    }
+    Ok(0)
+}
+
+/// `KEY=VALUE`, or `KEY` for a switch.
+fn param(text: &str) -> Result<(String, ParamValue), Error> {
+    let (key, value) = text.split_once('=').unwrap_or((text, "true"));
+    if key.is_empty() {
+        return Err(Error::usage(format!("--param {text}: write KEY=VALUE")));
+    }
+    let value = match value {
+        "true" => ParamValue::Bool(true),
+        "false" => ParamValue::Bool(false),
+        other => ParamValue::Text(other.to_owned()),
+    };
+    Ok((key.to_owned(), value))
+}
+
+fn number(options: &Options, id: &str) -> Option<u32> {
+    options.text(id).and_then(|t| t.parse().ok())
+}
+
+/// The caller's terminal type: the only part of the caller's environment that a jail gets.
+fn terminal_env() -> Vec<(String, String)> {
+    let plain = |t: &OsString| t.to_str().is_some_and(|t| t.chars().all(|c| c.is_ascii_graphic()));
+    let term = std::env::var_os("TERM").filter(plain).and_then(|t| t.into_string().ok());
+    term.map(|t| ("TERM".to_owned(), t)).into_iter().collect()
+}
+

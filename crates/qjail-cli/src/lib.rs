@@ -1,0 +1,57 @@
+//! The command line: specifications to a parser, a parsed line to operations of `qjail-core`, results to text or JSON.
+//!
+//! It decides nothing about jails and touches no file but those it is told to read; it starts no process.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod globals;
+mod help;
+mod render;
+mod setup;
+mod spec;
+mod tree;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use qjail_core::{Error, Kind};
+
+use crate::globals::Globals;
+use crate::render::Style;
+
+/// Runs the program with `args` (the program's own name left out) and returns its exit status.
+///
+/// 0 done, 1 something failed, 2 the command line is wrong; `exec` and `console` return the command's own status, or
+/// 125 when qjail itself failed.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let early = Globals::scan(&args);
+    let style = Style { json: early.json, quiet: early.quiet };
+    match try_run(&args, &early) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            style.error(&error);
+            let inside = args.iter().any(|a| a == "exec" || a == "console");
+            ExitCode::from(match error.kind {
+                Kind::Usage => 2,
+                Kind::Failed | Kind::Cancelled if inside => 125,
+                Kind::Failed | Kind::Cancelled => 1,
+            })
+        }
+    }
+}
+
+fn try_run(args: &[OsString], early: &Globals) -> Result<u8, Error> {
+    let engine = setup::engine(early)?;
+    let core = spec::core_commands();
+    let globals = spec::global_options();
+    let extended = setup::extended(&core, &engine.registry);
+    let parser = tree::build(&extended, &globals);
+    let whole = std::iter::once(OsString::from("qjail")).chain(args.iter().cloned());
+    let matches = match parser.clone().try_get_matches_from(whole) {
+        Ok(matches) => matches,
+        Err(e) => return Ok(help::clap_error(&e, early.json)),
+    };
+    commands::dispatch(engine, &parser, &core, &matches, early)
+}

@@ -1,0 +1,152 @@
+//! What the core itself can do beside the steps of plugins, and how each is shown.
+
+use std::fmt;
+
+use qjail_plugin_api::{At, IfExists, RcChange, Step};
+use qjail_sys::JailSpec;
+use serde::{Deserialize, Serialize};
+
+/// One entry of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// A step as plugins return them; the name says whose.
+    Step {
+        /// The plugin that asked for it; `core` for the core's own.
+        owner: String,
+        /// The step.
+        what: Step,
+    },
+    /// Copy a flavor's files into the jail.
+    MergeFlavor {
+        /// The flavor, a directory below `flavors`.
+        flavor: String,
+    },
+    /// Replace the links into the shared base by copies of what they point to.
+    Thicken {
+        /// What the shared base consists of: directories of the host and where a jail would see them.
+        sources: Vec<ThickSource>,
+    },
+    /// Write a jail's definition.
+    WriteDefinition {
+        /// The jail.
+        name: String,
+        /// The whole text of the file.
+        text: String,
+    },
+    /// Remove a jail's definition.
+    RemoveDefinition {
+        /// The jail.
+        name: String,
+    },
+    /// Start a jail.
+    StartJail {
+        /// How.
+        spec: Box<JailSpec>,
+    },
+    /// Stop a jail.
+    StopJail {
+        /// How it was started.
+        spec: Box<JailSpec>,
+        /// Kill it without `exec.stop`.
+        force: bool,
+        /// Seconds to wait instead of the jail's own `stop.timeout`.
+        timeout: Option<u64>,
+    },
+}
+
+/// A directory of the host that jails see somewhere below their root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThickSource {
+    /// The directory of the host.
+    pub source: String,
+    /// The path below a jail's root, `sharedfs/usr/bin`.
+    pub target: String,
+}
+
+impl Action {
+    /// A step of the core's own.
+    #[must_use]
+    pub fn own(what: Step) -> Self {
+        Self::Step { owner: "core".to_owned(), what }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { what, .. } => f.write_str(&describe(what)),
+            Self::MergeFlavor { flavor } => write!(f, "copy the files of flavor {flavor} into the jail"),
+            Self::Thicken { .. } => write!(f, "copy the whole base into the jail"),
+            Self::WriteDefinition { name, .. } => write!(f, "write the definition of {name}"),
+            Self::RemoveDefinition { name } => write!(f, "remove the definition of {name}"),
+            Self::StartJail { spec } => {
+                write!(f, "start jail {}", spec.name)?;
+                if let Some(command) = spec.params.list("exec.start").first() {
+                    write!(f, " ({command})")?;
+                }
+                spec.mounts.iter().try_for_each(|m| {
+                    let how = if m.read_only { "read-only" } else { "writable" };
+                    write!(f, "; {} on /{} {how}", m.source.display(), m.target)
+                })
+            }
+            Self::StopJail { spec, force: true, .. } => write!(f, "kill jail {}", spec.name),
+            Self::StopJail { spec, .. } => write!(f, "stop jail {}", spec.name),
+        }
+    }
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::MakeDir { at, mode } => format!("make directory {at} (mode {mode:04o})"),
+        Step::WriteFile { at, if_exists: IfExists::Keep, .. } => format!("write {at} unless it exists"),
+        Step::WriteFile { at, .. } => format!("write {at}"),
+        Step::EnsureLine { at, line, .. } => format!("line in {at}: {line}"),
+        Step::RemoveFile { at } => format!("remove {at}"),
+        Step::SetLink { at, target } => format!("link {at} -> {target}"),
+        Step::CopyTree { from, to } => format!("copy {from} to {to}"),
+        Step::RemoveTree { at } => format!("remove {at} and all below it"),
+        Step::Rename { from, to } => format!("rename {from} to {to}"),
+        Step::Setting { path, value: Some(value) } => format!("setting {} = {value}", path.join(".")),
+        Step::Setting { path, value: None } => format!("remove setting {}", path.join(".")),
+        Step::EnsureInterface { name, addresses } => {
+            format!("interface {name} up with {}", join(addresses))
+        }
+        Step::RemoveInterface { name, .. } => format!("remove interface {name}"),
+        Step::RcConf { variable, change } => describe_rc(variable, change),
+        Step::Plugin { plugin, about, .. } => format!("{plugin}: {about}"),
+    }
+}
+
+fn describe_rc(variable: &str, change: &RcChange) -> String {
+    match change {
+        RcChange::Set(value) => format!("sysrc {variable}=\"{value}\""),
+        RcChange::Add(word) => format!("sysrc {variable}+={word}"),
+        RcChange::Remove(word) => format!("sysrc {variable}-={word}"),
+        RcChange::Unset => format!("sysrc -x {variable}"),
+    }
+}
+
+fn join(items: &[impl fmt::Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Where a jail's root is while it is being made: a name that no jail can have.
+pub(crate) fn staging(name: &str) -> String {
+    format!(".new.{name}")
+}
+
+/// Whether a directory of jails holds a jail that is being made.
+pub(crate) fn is_staging(directory: &str) -> bool {
+    directory.starts_with(".new.")
+}
+
+/// Where a jail's root goes while it is being removed.
+pub(crate) fn doomed(name: &str) -> String {
+    format!(".old.{name}")
+}
+
+/// A path below the zone's directory of jails.
+pub(crate) fn jails(path: &str) -> At {
+    At::jails(path)
+}

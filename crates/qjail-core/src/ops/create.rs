@@ -1,0 +1,246 @@
+//! `create`: a new jail from the template and flavors, or nothing.
+
+use qjail_fs::Kind;
+use qjail_model::{Definition, JailName, ParamValue, Params};
+use qjail_plugin_api::{At, Event, IfExists, Place, Step};
+use qjail_store::format_time;
+use qjail_sys::Need;
+
+use crate::action::{Action, ThickSource, jails, staging};
+use crate::engine::{Engine, jail_info, nearest};
+use crate::flavor;
+use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::places::{Places, rel};
+use crate::transaction::Plan;
+use crate::{Error, Result};
+
+/// The most jails that `--duplicate` makes (qjail 5.x's limit).
+const MAX_DUPLICATES: u32 = 254;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRequest {
+    /// The name; with `duplicate` what the names begin with.
+    pub name: String,
+    /// Flavors, in order; none is `default`.
+    pub flavors: Vec<String>,
+    /// How many jails to make, named NAME-001, ….
+    pub duplicate: Option<u32>,
+    /// Give it its own full copy of the base.
+    pub thick: bool,
+    /// Parameters of jail(8).
+    pub params: Vec<(String, ParamValue)>,
+    /// The options of plugins.
+    pub options: PluginOptions,
+}
+
+/// The names that a request makes.
+///
+/// # Errors
+/// A name that breaks the rules, or a number of duplicates outside 1 to 254.
+pub fn names(request: &CreateRequest) -> Result<Vec<JailName>> {
+    let name = JailName::new(request.name.as_str()).map_err(Error::usage)?;
+    let Some(count) = request.duplicate else { return Ok(vec![name]) };
+    if !(1..=MAX_DUPLICATES).contains(&count) {
+        return Err(Error::usage(format!("--duplicate {count}: the number must be from 1 to {MAX_DUPLICATES}")));
+    }
+    (1..=count).map(|i| JailName::new(format!("{name}-{i:03}")).map_err(Error::usage)).collect()
+}
+
+impl Engine {
+    /// Makes one jail. With `dry_run` the plan is returned and nothing is changed.
+    ///
+    /// # Errors
+    /// All objections, or the first failure; nothing is left of the jail then.
+    pub fn create(&self, name: &JailName, request: &CreateRequest) -> Result<Plan> {
+        self.require(Need::Files)?;
+        let _jail = self.lock(&jail_lock(name))?;
+        let _names = self.wait_lock("definitions")?;
+        let plan = self.plan_create(name, request)?;
+        self.perform(&plan)?;
+        Ok(plan)
+    }
+
+    fn plan_create(&self, name: &JailName, request: &CreateRequest) -> Result<Plan> {
+        let places = self.places(self.zone.as_ref(), Some(staging(name.as_str())));
+        let mut objections = Vec::new();
+        if self.definitions().load(name).is_ok_and(|d| d.is_some()) || self.definitions().exists(name) {
+            return Err(Error::new(format!("Error: Jailname already exists. {name}"))
+                .hint("qjail list shows the jails; names are unique over all zones"));
+        }
+        objections.extend(self.directory_in_the_way(&places, name));
+        let flavors = self.flavors(&places, request, &mut objections);
+        let mut definition = self.draft(request, &flavors, &mut objections);
+        let question = Question {
+            event: Event::Create,
+            name,
+            definition: &definition,
+            options: &request.options,
+            duplicate: request.duplicate.is_some(),
+            places: &places,
+        };
+        let gathered = gather(self, &question, objections)?;
+        apply_params(&mut definition.params, &gathered.params);
+        definition.plugins.extend(gathered.keep.clone());
+        self.check_params(name, &definition.params)?;
+        let steps = self.create_steps(&places, name, &definition, gathered)?;
+        if self.dry_run {
+            let mut planned = self.planned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            planned.push(jail_info(name, &definition, ""));
+        }
+        Ok(steps)
+    }
+
+    fn draft(&self, request: &CreateRequest, flavors: &[String], objections: &mut Vec<Error>) -> Definition {
+        let mut definition = Definition::new();
+        definition.zone = self.zone.clone();
+        definition.thick = request.thick;
+        definition.created = format_time(self.now);
+        definition.flavors = flavors.to_vec();
+        for (key, value) in &request.params {
+            match Params::check(key, value) {
+                Ok(()) => drop(definition.params.set(key.clone(), value.clone())),
+                Err(e) => objections.push(Error::usage(format!("--param {key}: {e}"))),
+            }
+        }
+        definition
+    }
+
+    fn directory_in_the_way(&self, places: &Places, name: &JailName) -> Option<Error> {
+        let there = places.open(Place::Jails).ok()?.metadata(&rel(name.as_str()).ok()?).ok()?;
+        there.map(|_| {
+            Error::new(format!("{} exists already", places.jails.join(name.as_str()).display()))
+                .hint("it belongs to no jail that qjail knows; move it away or choose another name")
+        })
+    }
+
+    fn flavors(&self, places: &Places, request: &CreateRequest, objections: &mut Vec<Error>) -> Vec<String> {
+        let list = match flavor::list(places) {
+            Ok(list) => list,
+            // Without the directory there is no base either, which says more.
+            Err(_) => return Vec::new(),
+        };
+        let known: Vec<String> = list.iter().map(|(n, _)| n.clone()).collect();
+        if request.flavors.is_empty() {
+            return known.into_iter().filter(|n| n == "default").collect();
+        }
+        for name in &request.flavors {
+            match list.iter().find(|(n, _)| n == name) {
+                Some((_, Ok(_))) => {}
+                Some((_, Err(e))) => objections.push(e.clone()),
+                None => objections.push(unknown_flavor(name, &known)),
+            }
+        }
+        request.flavors.clone()
+    }
+
+    pub(crate) fn check_params(&self, name: &JailName, params: &Params) -> Result<()> {
+        let refused = self.system.refused_params(params);
+        let errors = refused.into_iter().map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")));
+        Error::all(errors.collect()).map_or(Ok(()), Err)
+    }
+
+    fn create_steps(&self, places: &Places, name: &JailName, definition: &Definition, gathered: Gathered) -> Result<Plan> {
+        let new = staging(name.as_str());
+        let mut steps = Vec::new();
+        let leftover = places.open(Place::Jails)?.metadata(&rel(&new)?)?.is_some();
+        if leftover {
+            steps.push(Action::own(Step::RemoveTree { at: jails(&new) }));
+        }
+        let template = current_template(places)?;
+        steps.push(Action::own(Step::CopyTree { from: template, to: jails(&new) }));
+        if definition.thick {
+            steps.push(Action::Thicken { sources: self.thick_sources(places, name, definition)? });
+        }
+        steps.extend(self.host_files(name, definition));
+        steps.extend(definition.flavors.iter().map(|f| Action::MergeFlavor { flavor: f.clone() }));
+        steps.extend(gathered.pre);
+        steps.extend(gathered.post);
+        let mut commit = vec![Action::own(Step::Rename { from: jails(&new), to: jails(name.as_str()) })];
+        commit.extend(gathered.commit);
+        commit.push(Action::WriteDefinition { name: name.to_string(), text: definition.to_text() });
+        Ok(Plan {
+            title: format!("create {name}"),
+            lock: jail_lock(name),
+            places: places.clone(),
+            steps,
+            commit,
+            cleanup: gathered.cleanup,
+            warnings: gathered.warnings,
+            notes: gathered.notes,
+        })
+    }
+
+    /// What a jail would see of the shared base: the mounts that plugins give it at start.
+    fn thick_sources(&self, places: &Places, name: &JailName, definition: &Definition) -> Result<Vec<ThickSource>> {
+        let thin = Definition { thick: false, params: Params::new(), ..definition.clone() };
+        let question = Question {
+            event: Event::Start,
+            name,
+            definition: &thin,
+            options: &PluginOptions::new(),
+            duplicate: false,
+            places,
+        };
+        let mounts = gather(self, &question, Vec::new())?.mounts;
+        Ok(mounts.into_iter().map(|m| ThickSource { source: m.source, target: m.target }).collect())
+    }
+
+    /// What a jail needs of its host and its name, before flavors have their say.
+    fn host_files(&self, name: &JailName, definition: &Definition) -> Vec<Action> {
+        let mut files = Vec::new();
+        // As resolver(5) reads it; a host without the file has no name servers to pass on.
+        if let Ok(text) = std::fs::read_to_string("/etc/resolv.conf") {
+            // A template may have a link there: the jail gets a file of its own.
+            files.push(Action::own(Step::RemoveFile { at: At::jail("etc/resolv.conf") }));
+            files.push(write("etc/resolv.conf", text));
+        }
+        if self.system.os() == "linux" {
+            files.push(write("etc/hostname", format!("{name}\n")));
+            files.push(write("etc/hosts", hosts(name, definition)));
+        }
+        files
+    }
+}
+
+fn write(path: &str, content: String) -> Action {
+    Action::own(Step::WriteFile { at: At::jail(path), content, mode: Some(0o644), if_exists: IfExists::Replace })
+}
+
+fn hosts(name: &JailName, definition: &Definition) -> String {
+    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let addresses = [definition.params.list("ip4.addr"), definition.params.list("ip6.addr")].concat();
+    for spec in addresses.iter().filter_map(|a| a.parse::<qjail_model::AddrSpec>().ok()) {
+        text.push_str(&format!("{}\t{name}\n", spec.addr));
+    }
+    text
+}
+
+fn unknown_flavor(name: &str, known: &[String]) -> Error {
+    let error = Error::new(format!("there is no flavor {name}"));
+    match nearest(name, known) {
+        Some(near) => error.hint(format!("there is a flavor {near}")),
+        None if known.is_empty() => error.hint("qjail install brings the flavors that ship with qjail"),
+        None => error.hint(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// The template of the zone's current base, found through the link `.base`.
+fn current_template(places: &Places) -> Result<At> {
+    let jails_dir = places.open(Place::Jails)?;
+    let link = rel(".base")?;
+    let missing = || Error::new("no base is installed in this zone").hint("install one first: qjail install");
+    if jails_dir.metadata(&link)?.is_none_or(|m| m.kind != Kind::Symlink) {
+        return Err(missing());
+    }
+    let target = jails_dir.read_link(&link)?;
+    let target = target.to_str().ok_or_else(missing)?;
+    let template = format!("{target}/template");
+    rel(&template)?;
+    Ok(jails(&template))
+}
+
+/// The lock of one jail.
+pub(crate) fn jail_lock(name: &JailName) -> String {
+    format!("jail.{name}")
+}

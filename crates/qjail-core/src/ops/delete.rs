@@ -1,0 +1,80 @@
+//! `delete`: out of sight at once, then removed.
+
+use qjail_model::{Definition, JailName};
+use qjail_plugin_api::{Event, Place, Step};
+use qjail_sys::Need;
+
+use crate::action::{Action, doomed, jails};
+use crate::engine::Engine;
+use crate::gather::{PluginOptions, Question, gather};
+use crate::ops::create::jail_lock;
+use crate::places::{Places, rel};
+use crate::transaction::Plan;
+use crate::{Error, Result};
+
+impl Engine {
+    /// Removes one stopped jail: its definition, its root directory and its console log.
+    ///
+    /// # Errors
+    /// `Bypassed running jail`, a mount below its root, or the first failure.
+    pub fn delete(&self, name: &JailName) -> Result<Plan> {
+        self.require(Need::Files)?;
+        let _jail = self.lock(&jail_lock(name))?;
+        let definition = self.definition(name)?;
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        let objections = self.against_delete(name, &places)?;
+        let plan = self.plan_delete(name, &definition, &places, objections)?;
+        self.perform(&plan)?;
+        Ok(plan)
+    }
+
+    fn against_delete(&self, name: &JailName, places: &Places) -> Result<Vec<Error>> {
+        if self.system.find(name.as_str())?.is_some() {
+            return Err(Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}")));
+        }
+        let depending = self.all().into_iter().filter(|(_, d)| d.depend.iter().any(|x| x == name.as_str()));
+        let mut objections: Vec<Error> = depending
+            .map(|(other, _)| Error::new(format!("jail {other} depends on {name}")))
+            .collect();
+        let root = places.open(Place::Jails)?;
+        objections.extend(root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled()).err().map(Error::from));
+        Ok(objections)
+    }
+
+    fn plan_delete(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+        objections: Vec<Error>,
+    ) -> Result<Plan> {
+        let question = Question {
+            event: Event::Delete,
+            name,
+            definition,
+            options: &PluginOptions::new(),
+            duplicate: false,
+            places,
+        };
+        let gathered = gather(self, &question, objections)?;
+        let old = doomed(name.as_str());
+        let mut commit = gathered.commit;
+        let root = places.open(Place::Jails)?;
+        if root.metadata(&rel(name.as_str())?)?.is_some() {
+            commit.push(Action::own(Step::Rename { from: jails(name.as_str()), to: jails(&old) }));
+        }
+        commit.push(Action::RemoveDefinition { name: name.to_string() });
+        let mut cleanup = gathered.cleanup;
+        cleanup.push(Action::own(Step::RemoveTree { at: jails(&old) }));
+        Ok(Plan {
+            title: format!("delete {name}"),
+            lock: jail_lock(name),
+            places: places.clone(),
+            steps: [gathered.pre, gathered.post].concat(),
+            commit,
+            cleanup,
+            warnings: gathered.warnings,
+            notes: gathered.notes,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `list`: what is defined, and what the kernel says of it. No process is started, no plugin is asked.
+
+use qjail_model::{AddrSpec, Definition, JailName, Selector};
+use qjail_sys::Running;
+
+use crate::engine::Engine;
+use crate::{Error, Result};
+
+/// Which jails `list` shows.
+#[derive(Debug, Clone, Default)]
+pub struct ListRequest {
+    /// Only these; empty for all of the zone.
+    pub selectors: Vec<Selector>,
+    /// Only running ones.
+    pub running: bool,
+    /// Only stopped ones.
+    pub stopped: bool,
+}
+
+/// One jail of the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its name.
+    pub name: JailName,
+    /// Its definition.
+    pub definition: Definition,
+    /// What the kernel says; none where it does not run.
+    pub running: Option<Running>,
+}
+
+impl Row {
+    /// The classic status: `D` (directory), `R` running or `S` stopped or `Y` dying, then `N` norun or `M` manual.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let mut status = String::from("D");
+        status.push(match &self.running {
+            Some(r) if r.dying => 'Y',
+            Some(_) => 'R',
+            None => 'S',
+        });
+        if self.definition.norun {
+            status.push('N');
+        } else if self.definition.manual {
+            status.push('M');
+        }
+        status
+    }
+
+    /// The jail id, or `N/A`.
+    #[must_use]
+    pub fn jid(&self) -> String {
+        self.running.as_ref().map_or_else(|| "N/A".to_owned(), |r| r.jid.to_string())
+    }
+
+    /// The interface of its addresses.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        self.definition.params.text("interface").unwrap_or("")
+    }
+
+    /// Its addresses without interface and prefix length, IPv4 first.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let params = &self.definition.params;
+        [params.list("ip4.addr"), params.list("ip6.addr")]
+            .concat()
+            .into_iter()
+            .map(|a| a.parse::<AddrSpec>().map_or(a, |spec| spec.addr.to_string()))
+            .collect()
+    }
+}
+
+impl Engine {
+    /// The jails that are asked for, and an error for each selector that means none.
+    ///
+    /// # Errors
+    /// When the kernel does not tell what runs.
+    pub fn list(&self, request: &ListRequest) -> Result<(Vec<Row>, Vec<Error>)> {
+        let running = self.running()?;
+        let (names, errors) =
+            if request.selectors.is_empty() { (None, Vec::new()) } else { some(self.select(&request.selectors)) };
+        let rows = self
+            .zone_jails()
+            .into_iter()
+            .filter(|(name, _)| names.as_ref().is_none_or(|n| n.contains(name)))
+            .map(|(name, definition)| Row { running: running.get(name.as_str()).cloned(), name, definition })
+            .filter(|row| !(request.running && row.running.is_none() || request.stopped && row.running.is_some()))
+            .collect();
+        Ok((rows, errors))
+    }
+}
+
+fn some<A, B>((a, b): (A, B)) -> (Option<A>, B) {
+    (Some(a), b)
+}

@@ -1,0 +1,9 @@
+//! The operations, one file each.
+
+pub(crate) mod command;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod enter;
+pub(crate) mod list;
+pub(crate) mod many;
+pub(crate) mod run;

@@ -1,0 +1,170 @@
+//! `start` and `stop` of one jail.
+
+use qjail_model::{Definition, JailName, Params};
+use qjail_plugin_api::Event;
+use qjail_sys::{JailSpec, MountSpec, Need};
+
+use crate::action::Action;
+use crate::engine::Engine;
+use crate::flavor::SHARED;
+use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::ops::create::jail_lock;
+use crate::places::Places;
+use crate::transaction::Plan;
+use crate::{Error, Result};
+
+/// How a jail is to be stopped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StopRequest {
+    /// Without `exec.stop`.
+    pub force: bool,
+    /// Seconds to wait for it instead of `stop.timeout`.
+    pub timeout: Option<u64>,
+}
+
+/// What became of one jail of several.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Done; with `dry_run` the plan of it.
+    Done(Box<Plan>),
+    /// Nothing to do, and that is no failure: the classic message says why.
+    Bypassed(String),
+}
+
+impl Engine {
+    /// Starts one jail.
+    ///
+    /// # Errors
+    /// What failed; nothing of the start is left then.
+    pub fn start(&self, name: &JailName) -> Result<Outcome> {
+        self.require(Need::Jails)?;
+        let definition = self.definition(name)?;
+        if definition.norun {
+            return Ok(Outcome::Bypassed(format!("Bypassed norun status {name}")));
+        }
+        let _jail = self.lock(&jail_lock(name))?;
+        if let Some(running) = self.system.find(name.as_str())? {
+            if running.dying {
+                return Err(Error::new(format!("start {name}: the jail is dying")).hint("try again in a moment"));
+            }
+            return Ok(Outcome::Bypassed(format!("Jail already running.      {name}")));
+        }
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        let plan = self.plan_start(name, &definition, &places).map_err(|e| e.about(format!("start {name}")))?;
+        self.perform(&plan)?;
+        Ok(Outcome::Done(Box::new(plan)))
+    }
+
+    fn plan_start(&self, name: &JailName, definition: &Definition, places: &Places) -> Result<Plan> {
+        let gathered = self.ask(Event::Start, name, definition, places)?;
+        let mut params = definition.params.clone();
+        apply_params(&mut params, &gathered.params);
+        let spec = self.spec(name, definition, places, &params, &gathered)?;
+        self.check_params(name, &spec.params)?;
+        let mut steps = gathered.pre;
+        steps.push(Action::StartJail { spec: Box::new(spec) });
+        steps.extend(gathered.post);
+        Ok(Plan {
+            title: format!("start {name}"),
+            lock: jail_lock(name),
+            places: places.clone(),
+            steps,
+            commit: gathered.commit,
+            cleanup: gathered.cleanup,
+            warnings: gathered.warnings,
+            notes: gathered.notes,
+        })
+    }
+
+    fn ask(&self, event: Event, name: &JailName, definition: &Definition, places: &Places) -> Result<Gathered> {
+        let options = PluginOptions::new();
+        let question = Question { event, name, definition, options: &options, duplicate: false, places };
+        gather(self, &question, Vec::new())
+    }
+
+    /// All that the system needs to start the jail.
+    fn spec(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+        params: &Params,
+        gathered: &Gathered,
+    ) -> Result<JailSpec> {
+        let mounts: Vec<MountSpec> = gathered
+            .mounts
+            .iter()
+            .map(|m| MountSpec { source: m.source.clone().into(), target: m.target.clone(), read_only: m.read_only })
+            .collect();
+        if !definition.thick && !mounts.iter().any(|m| m.target == SHARED) {
+            return Err(Error::new(format!("nothing provides the shared base /{SHARED}"))
+                .hint("the plugin `base` does: qjail plugins shows why it is not there"));
+        }
+        Ok(JailSpec { mounts, ..self.bare_spec(name, places, params) })
+    }
+
+    /// What a system needs to stop a jail or to clean up after it.
+    fn bare_spec(&self, name: &JailName, places: &Places, params: &Params) -> JailSpec {
+        JailSpec {
+            name: name.to_string(),
+            path: places.jails.join(name.as_str()),
+            params: defaults(name).overlaid(params),
+            mounts: Vec::new(),
+            console_log: Some(self.layout.console_log(name)),
+        }
+    }
+
+    /// Stops one jail.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn stop(&self, name: &JailName, request: StopRequest) -> Result<Outcome> {
+        self.require(Need::Jails)?;
+        let definition = self.definition(name)?;
+        let _jail = self.lock(&jail_lock(name))?;
+        if self.system.find(name.as_str())?.is_none() {
+            return Ok(Outcome::Bypassed(format!("Jail already stopped.      {name}")));
+        }
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        let plan = self.plan_stop(name, &definition, &places, request).map_err(|e| e.about(format!("stop {name}")))?;
+        self.perform(&plan)?;
+        Ok(Outcome::Done(Box::new(plan)))
+    }
+
+    fn plan_stop(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+        request: StopRequest,
+    ) -> Result<Plan> {
+        let gathered = self.ask(Event::Stop, name, definition, places)?;
+        let spec = Box::new(self.bare_spec(name, places, &definition.params));
+        let stop = Action::StopJail { spec, force: request.force, timeout: request.timeout };
+        let mut steps = gathered.pre;
+        steps.push(stop);
+        steps.extend(gathered.post);
+        Ok(Plan {
+            title: format!("stop {name}"),
+            lock: jail_lock(name),
+            places: places.clone(),
+            steps,
+            commit: gathered.commit,
+            cleanup: gathered.cleanup,
+            warnings: gathered.warnings,
+            notes: gathered.notes,
+        })
+    }
+}
+
+/// What every jail has unless its definition says otherwise.
+fn defaults(name: &JailName) -> Params {
+    let mut params = Params::new();
+    params.set("host.hostname", name.as_str());
+    params.set("exec.start", "/bin/sh /etc/rc");
+    params.set("exec.stop", "/bin/sh /etc/rc.shutdown jail");
+    params.set("exec.clean", true);
+    params.set("mount.devfs", true);
+    params.set("devfs_ruleset", "4");
+    params
+}

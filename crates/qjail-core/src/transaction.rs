@@ -1,0 +1,150 @@
+//! Runs a plan so that it is done wholly or not at all, even when the program is killed.
+//!
+//! The journal is complete before the first change: it holds the plan. Each step's need for undo is recorded before
+//! the step runs. Without a commit record the steps are undone in reverse; with one the clean-up is finished.
+
+use qjail_store::{Journal, Pending};
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::engine::Engine;
+use crate::places::Places;
+use crate::runner::{Runner, Undo};
+use crate::{Error, Result};
+
+/// What a command is going to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The command and its object: `create jail1`.
+    pub title: String,
+    /// The lock that protects what it changes.
+    pub lock: String,
+    /// Where it works.
+    pub places: Places,
+    /// Undone in reverse when one fails.
+    pub steps: Vec<Action>,
+    /// The steps that publish the result; undone too when one fails.
+    pub commit: Vec<Action>,
+    /// What follows the point of no return; finished by a later command if need be.
+    pub cleanup: Vec<Action>,
+    /// Shown before anything is changed.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Shown when all is done.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Every action in the order in which it runs.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.steps.iter().chain(&self.commit).chain(&self.cleanup)
+    }
+
+    fn undoable(&self) -> impl Iterator<Item = &Action> {
+        self.steps.iter().chain(&self.commit)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+enum Record {
+    /// Action `index` is about to run.
+    Begin { index: usize, undo: Undo },
+}
+
+/// Runs `plan`. The caller holds its lock.
+///
+/// # Errors
+/// The first failure; everything has been undone then, or [`Error::more`] says what could not be.
+pub(crate) fn execute(engine: &Engine, plan: &Plan) -> Result<()> {
+    let mut journal = Journal::begin(&engine.layout.journal_dir(), &plan.lock, plan)?;
+    let runner = Runner { engine, places: &plan.places };
+    let mut begun = Vec::new();
+    match forward(&runner, plan, &mut journal, &mut begun) {
+        Ok(()) => finish(&runner, plan, journal),
+        Err(mut error) => {
+            if engine.cancelled() {
+                error = Error::cancelled();
+            }
+            let failures = backward(&runner, plan, &begun);
+            if failures.is_empty() {
+                journal.finish()?;
+            } else {
+                error.more.extend(failures);
+                error.more.push(Error::new("the next qjail command tries again to undo the rest"));
+            }
+            Err(error.about(&plan.title))
+        }
+    }
+}
+
+fn forward(runner: &Runner<'_>, plan: &Plan, journal: &mut Journal, begun: &mut Vec<(usize, Undo)>) -> Result<()> {
+    for (index, action) in plan.undoable().enumerate() {
+        if runner.engine.cancelled() {
+            return Err(Error::cancelled());
+        }
+        runner.engine.log_action(action);
+        let undo = runner.remember(action)?;
+        journal.record(&Record::Begin { index, undo: undo.clone() }, undo.must_last())?;
+        begun.push((index, undo));
+        runner.run(action)?;
+    }
+    journal.commit()?;
+    Ok(())
+}
+
+fn finish(runner: &Runner<'_>, plan: &Plan, journal: Journal) -> Result<()> {
+    for action in &plan.cleanup {
+        runner.engine.log_action(action);
+        runner.run(action).map_err(|e| {
+            e.about(&plan.title).hint("the change itself is done; the next qjail command tries again to clean up")
+        })?;
+    }
+    Ok(journal.finish()?)
+}
+
+fn backward(runner: &Runner<'_>, plan: &Plan, begun: &[(usize, Undo)]) -> Vec<Error> {
+    let actions: Vec<&Action> = plan.undoable().collect();
+    begun
+        .iter()
+        .rev()
+        .filter_map(|(index, undo)| actions.get(*index).map(|action| (action, undo)))
+        .filter_map(|(action, undo)| runner.undo(action, undo).err().map(|e| e.about(format!("undo: {action}"))))
+        .collect()
+}
+
+/// Brings a transaction that was cut off to its end: back, or forward where it was committed. The caller holds its lock.
+///
+/// # Errors
+/// What could neither be undone nor finished; the journal stays.
+pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
+    let plan: Plan = serde_json::from_value(pending.header.clone()).map_err(|e| {
+        Error::new(format!("journal {}: {e}", pending.path.display()))
+            .hint("it was written by another version of qjail: run that one, or look at the file and remove it")
+    })?;
+    let runner = Runner { engine, places: &plan.places };
+    if pending.committed {
+        for action in &plan.cleanup {
+            runner.run(action).map_err(|e| e.about(format!("finish {}", plan.title)))?;
+        }
+        pending.finish()?;
+        return Ok(format!("finished `{}`, which was interrupted", plan.title));
+    }
+    let begun = begun_of(&pending);
+    let failures = backward(&runner, &plan, &begun);
+    if let Some(error) = Error::all(failures) {
+        return Err(error.about(format!("undo of `{}`, which was interrupted", plan.title)));
+    }
+    pending.finish()?;
+    Ok(format!("undid `{}`, which was interrupted", plan.title))
+}
+
+fn begun_of(pending: &Pending) -> Vec<(usize, Undo)> {
+    pending
+        .records
+        .iter()
+        .filter_map(|r| serde_json::from_value(r.clone()).ok())
+        .map(|Record::Begin { index, undo }| (index, undo))
+        .collect()
+}

@@ -1,0 +1,1 @@
+//! qjail-plugin-net

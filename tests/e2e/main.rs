@@ -1,0 +1,13 @@
+//! The real program and plugins, real jails on the real kernel. Started by `cargo xtask test`, once with the plugins built
+//! in and once with shared objects. Nothing is mocked; nothing is skipped.
+
+mod bad_input;
+mod crash;
+mod enter;
+mod install;
+mod isolation;
+mod life;
+mod locks;
+mod network;
+mod plans;
+mod plugins;
