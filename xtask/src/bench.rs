@@ -18,7 +18,10 @@ pub(crate) fn main(only: &[&str]) -> Result<()> {
     }
     let bench = Bench::new()?;
     let wanted = |name: &str| only.is_empty() || only.contains(&name);
-    println!("{:<46} {:>10} {:>10}  ratio", "median of both, in turns", "qjail", "yardstick");
+    println!(
+        "{:<46} {:>10} {:>10}  ratio",
+        "median of both, in turns", "qjail", "yardstick"
+    );
     if wanted("create") {
         bench.create()?;
     }
@@ -62,7 +65,12 @@ impl Bench {
         };
         let bare = keep(build_program(true, &["--no-default-features"])?, "qjail-bare")?;
         let program = keep(build_program(true, &[])?, "qjail")?;
-        let bench = Self { program, bare, home, root };
+        let bench = Self {
+            program,
+            bare,
+            home,
+            root,
+        };
         bench.quiet(&["install", "--from-host"])?;
         Ok(bench)
     }
@@ -104,11 +112,16 @@ impl Bench {
         for _ in 0..3 {
             let _ = std::fs::remove_dir_all(&root);
             let mut install = Command::new(&self.program);
-            install.env("QJAIL_ROOT", &root).args(["install", "--quiet", &name]);
+            install
+                .env("QJAIL_ROOT", &root)
+                .args(["install", "--quiet", &name]);
             ours.push(time(&mut install)?);
             let _ = std::fs::remove_dir_all(&out);
             std::fs::create_dir_all(&out)?;
-            theirs.push(time(&mut command("tar", &["-xJf", &name, "-C", &out.display().to_string()]))?);
+            theirs.push(time(&mut command(
+                "tar",
+                &["-xJf", &name, "-C", &out.display().to_string()],
+            ))?);
         }
         let _ = std::fs::remove_dir_all(&root);
         let _ = std::fs::remove_dir_all(&out);
@@ -124,7 +137,11 @@ impl Bench {
         }
         let archive = self.home.join("base.txz");
         if !archive.is_file() {
-            let line = format!("xz -T0 -3 --block-size=8MiB -c {} > {}", fixture.display(), archive.display());
+            let line = format!(
+                "xz -T0 -3 --block-size=8MiB -c {} > {}",
+                fixture.display(),
+                archive.display()
+            );
             run(&mut command("sh", &["-c", &line]))?;
         }
         Ok(archive)
@@ -145,14 +162,23 @@ impl Bench {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let mut list = Command::new(&self.program);
-            list.env("QJAIL_ROOT", &root).arg("list").stdout(std::process::Stdio::null());
+            list.env("QJAIL_ROOT", &root)
+                .arg("list")
+                .stdout(std::process::Stdio::null());
             times.push(time(&mut list)?);
         }
         alone("list of 1,000 stopped jails (wanted: < 30 ms)", times);
         let program = self.program.display().to_string();
         if has("time") {
-            let line = format!("QJAIL_ROOT={} /usr/bin/time -f %M {program} list 2>&1 >/dev/null", root.display());
-            println!("{:<46} {:>7} kB", "  its peak memory (wanted: < 20 MB)", read(&mut command("sh", &["-c", &line]))?.trim());
+            let line = format!(
+                "QJAIL_ROOT={} /usr/bin/time -f %M {program} list 2>&1 >/dev/null",
+                root.display()
+            );
+            println!(
+                "{:<46} {:>7} kB",
+                "  its peak memory (wanted: < 20 MB)",
+                read(&mut command("sh", &["-c", &line]))?.trim()
+            );
         }
         Ok(std::fs::remove_dir_all(&root)?)
     }
@@ -162,7 +188,9 @@ impl Bench {
         let mut times = Vec::new();
         for _ in 0..ROUNDS * 3 {
             let mut bare = Command::new(&self.bare);
-            bare.env("QJAIL_ROOT", &self.root).args(["list", "--json"]).stdout(std::process::Stdio::null());
+            bare.env("QJAIL_ROOT", &self.root)
+                .args(["list", "--json"])
+                .stdout(std::process::Stdio::null());
             times.push(time(&mut bare)?);
         }
         alone("start-up, all plugins as shared objects (< 5 ms)", times);
@@ -171,16 +199,29 @@ impl Bench {
 
     fn start(&self) -> Result<()> {
         if !has("crun") {
-            println!("{:<46} crun is not installed: left out", "start a jail / crun run");
+            println!(
+                "{:<46} crun is not installed: left out",
+                "start a jail / crun run"
+            );
             return Ok(());
         }
-        self.quiet(&["create", "--param", "exec.start=true", "--param", "exec.stop=true", "bench"])?;
+        self.quiet(&[
+            "create",
+            "--param",
+            "exec.start=true",
+            "--param",
+            "exec.stop=true",
+            "bench",
+        ])?;
         let bundle = self.bundle()?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(time(&mut self.qjail(&["start", "--quiet", "bench"]))?);
             self.quiet(&["stop", "--force", "bench"])?;
-            theirs.push(time(&mut command("crun", &["run", "-b", &bundle.display().to_string(), "qjail-bench"]))?);
+            theirs.push(time(&mut command(
+                "crun",
+                &["run", "-b", &bundle.display().to_string(), "qjail-bench"],
+            ))?);
         }
         self.quiet(&["delete", "bench"])?;
         report("start a jail / crun run of the same root", ours, theirs);
@@ -200,14 +241,21 @@ impl Bench {
         spec["root"] = serde_json::json!({ "path": self.jails().join("bench"), "readonly": false });
         let plan = read(&mut self.qjail(&["start", "--dry-run", "--json", "bench"]))?;
         let plan: serde_json::Value = serde_json::from_str(&plan)?;
-        let start = plan["steps"].as_array().into_iter().flatten().find(|s| s["data"]["action"] == "start-jail");
+        let start = plan["steps"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|s| s["data"]["action"] == "start-jail");
         let mounts = start.context("no start in the plan")?["data"]["spec"]["mounts"].clone();
         for mount in mounts.as_array().into_iter().flatten() {
             let target = format!("/{}", mount["target"].as_str().unwrap_or_default());
             let entry = serde_json::json!({
                 "destination": target, "source": mount["source"], "type": "bind", "options": ["rbind", "ro"]
             });
-            spec["mounts"].as_array_mut().context("no mounts in crun's spec")?.push(entry);
+            spec["mounts"]
+                .as_array_mut()
+                .context("no mounts in crun's spec")?
+                .push(entry);
         }
         std::fs::write(&file, spec.to_string())?;
         Ok(bundle)
@@ -220,7 +268,10 @@ impl Bench {
 }
 
 fn cp(from: &Path, to: &Path) -> Command {
-    command("cp", &["-a", &from.display().to_string(), &to.display().to_string()])
+    command(
+        "cp",
+        &["-a", &from.display().to_string(), &to.display().to_string()],
+    )
 }
 
 fn time(command: &mut Command) -> Result<Duration> {
@@ -235,7 +286,10 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 fn report(what: &str, ours: Vec<Duration>, theirs: Vec<Duration>) {
-    let (a, b) = (median(ours).as_secs_f64() * 1e3, median(theirs).as_secs_f64() * 1e3);
+    let (a, b) = (
+        median(ours).as_secs_f64() * 1e3,
+        median(theirs).as_secs_f64() * 1e3,
+    );
     println!("{what:<46} {a:>7.1} ms {b:>7.1} ms  {:.2}", a / b);
 }
 

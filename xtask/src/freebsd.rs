@@ -28,16 +28,28 @@ pub(crate) fn main() -> Result<()> {
     let mut files = vec![built("qjail")];
     for plugin in PLUGINS {
         let package = format!("qjail-plugin-{plugin}");
-        run(&mut zigbuild(&kit, &format!("rustc --target {TARGET} -p {package} --lib --crate-type cdylib")))?;
+        run(&mut zigbuild(
+            &kit,
+            &format!("rustc --target {TARGET} -p {package} --lib --crate-type cdylib"),
+        ))?;
         files.push(built(&format!("lib{}.so", package.replace('-', "_"))));
     }
     let symbols = tools.join("freebsd-symbols");
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
-    run(&mut command(symbols.to_str().context("path is not UTF-8")?, &names))
+    run(&mut command(
+        symbols.to_str().context("path is not UTF-8")?,
+        &names,
+    ))
 }
 
 fn built(file: &str) -> String {
-    target().join("freebsd").join(TARGET).join("debug").join(file).display().to_string()
+    target()
+        .join("freebsd")
+        .join(TARGET)
+        .join("debug")
+        .join(file)
+        .display()
+        .to_string()
 }
 
 fn zigbuild(kit: &Path, args: &str) -> Command {

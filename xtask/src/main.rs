@@ -2,7 +2,11 @@
 //!
 //! It starts other programs (cargo, apt-get, qjail) and reads the source tree; it is no part of what is installed.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to whoever runs it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to whoever runs it"
+)]
 
 mod bench;
 mod dist;

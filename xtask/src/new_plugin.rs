@@ -77,7 +77,11 @@ pub(crate) fn main(name: &str) -> Result<()> {
     }
     let kind = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
     let ident = format!("qjail_plugin_{name}");
-    let fill = |text: &str| text.replace("@NAME@", name).replace("@TYPE@", &kind).replace("@IDENT@", &ident);
+    let fill = |text: &str| {
+        text.replace("@NAME@", name)
+            .replace("@TYPE@", &kind)
+            .replace("@IDENT@", &ident)
+    };
     std::fs::create_dir_all(dir.join("src"))?;
     std::fs::write(dir.join("Cargo.toml"), fill(MANIFEST))?;
     std::fs::write(dir.join("src/lib.rs"), fill(SOURCE))?;

@@ -18,12 +18,25 @@ pub(crate) fn main() -> Result<()> {
     say("Building qjail and its plugins (the first time this compiles what they depend on).");
     let program = build_program(false, &[])?;
     build_plugins(false, &home.join("plugins"))?;
-    let tour = Tour { program, root: home.join("root") };
+    let tour = Tour {
+        program,
+        root: home.join("root"),
+    };
     let began = Instant::now();
-    if is_root() { tour.whole()? } else { tour.plans_only()? }
+    if is_root() {
+        tour.whole()?
+    } else {
+        tour.plans_only()?
+    }
     let own = began.elapsed();
-    say(&format!("That took {:.1} seconds after the build.", own.as_secs_f32()));
-    println!("\nWhat to read now: README.md, then `{} help`.", tour.program.display());
+    say(&format!(
+        "That took {:.1} seconds after the build.",
+        own.as_secs_f32()
+    ));
+    println!(
+        "\nWhat to read now: README.md, then `{} help`.",
+        tour.program.display()
+    );
     Ok(())
 }
 
@@ -52,7 +65,10 @@ impl Tour {
 
     fn whole(&self) -> Result<()> {
         self.clear()?;
-        say(&format!("All files are below {}; your own system is not touched.", self.root.display()));
+        say(&format!(
+            "All files are below {}; your own system is not touched.",
+            self.root.display()
+        ));
         let result = self.life();
         // The interface is the one thing outside the directory: it goes, whatever happened.
         let clean = self.clear();
@@ -70,14 +86,25 @@ impl Tour {
         self.step(&["start", "jail1"])?;
         self.step(&["list"])?;
         say("Run a command inside: its own host name, its own processes.");
-        self.step(&["exec", "jail1", "--", "/bin/sh", "-c", "hostname; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"; touch /usr/bin/x"])
-            .or_else(|_| Ok::<(), anyhow::Error>(println!("  (the shared base can not be written to from inside)")))?;
+        self.step(&[
+            "exec",
+            "jail1",
+            "--",
+            "/bin/sh",
+            "-c",
+            "hostname; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"; touch /usr/bin/x",
+        ])
+        .or_else(|_| {
+            Ok::<(), anyhow::Error>(println!("  (the shared base can not be written to from inside)"))
+        })?;
         say("Every command that changes something can show its plan instead.");
         self.step(&["create", "--dry-run", "-n", INTERFACE, "-4", "auto", "jail2"])?;
         say("Stop it and delete it.");
         self.step(&["stop", "jail1"])?;
         self.step(&["delete", "jail1"])?;
-        say("Done: a base was installed, a network reserved, a jail created, started, entered, stopped and deleted.");
+        say(
+            "Done: a base was installed, a network reserved, a jail created, started, entered, stopped and deleted.",
+        );
         Ok(())
     }
 
@@ -108,7 +135,9 @@ impl Tour {
             self.step(args)?;
         }
         println!("$ qjail create -n {INTERFACE} -4 {ADDRESS} jail1");
-        println!("  would copy the template, add the files of flavor default and write the jail's definition");
+        println!(
+            "  would copy the template, add the files of flavor default and write the jail's definition"
+        );
         println!("$ qjail start jail1");
         println!("  would start it in namespaces of its own, with the base mounted read-only on /sharedfs");
         Ok(())

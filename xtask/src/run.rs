@@ -28,7 +28,10 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
 
 /// `cargo ARGS`.
 pub(crate) fn cargo(args: &[&str]) -> Command {
-    let mut command = command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args);
+    let mut command = command(
+        &std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()),
+        args,
+    );
     // `cargo xtask` sets these for xtask itself; what it builds must not see them.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
@@ -40,7 +43,9 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 
 /// Runs it, its output shown; any status but 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("start {}", text(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("start {}", text(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", text(command));
     }
@@ -49,9 +54,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs it and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
-    let Output { status, stdout, stderr } = command.output().with_context(|| format!("start {}", text(command)))?;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .with_context(|| format!("start {}", text(command)))?;
     if !status.success() {
-        bail!("{} ended with {status}: {}", text(command), String::from_utf8_lossy(&stderr).trim());
+        bail!(
+            "{} ended with {status}: {}",
+            text(command),
+            String::from_utf8_lossy(&stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
@@ -66,7 +81,9 @@ pub(crate) fn text(command: &Command) -> String {
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(more).any(|dir| dir.join(program).is_file())
+    std::env::split_paths(&path)
+        .chain(more)
+        .any(|dir| dir.join(program).is_file())
 }
 
 /// Whether we are root.
@@ -78,7 +95,9 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn build_program(release: bool, extra: &[&str]) -> Result<PathBuf> {
     let profile: &[&str] = if release { &["--release"] } else { &[] };
     run(&mut cargo(&[&["build", "-p", "qjail"], profile, extra].concat()))?;
-    Ok(target().join(if release { "release" } else { "debug" }).join("qjail"))
+    Ok(target()
+        .join(if release { "release" } else { "debug" })
+        .join("qjail"))
 }
 
 /// Builds every plugin as a shared object and puts it into `dir`.
@@ -93,9 +112,17 @@ pub(crate) fn build_plugins(release: bool, dir: &Path) -> Result<()> {
 /// Builds one plugin as a shared object and puts it into `dir`.
 pub(crate) fn build_plugin(package: &str, release: bool, dir: &Path) -> Result<()> {
     let profile: &[&str] = if release { &["--release"] } else { &[] };
-    run(&mut cargo(&[&["rustc", "-p", package, "--lib", "--crate-type", "cdylib"], profile].concat()))?;
+    run(&mut cargo(
+        &[
+            &["rustc", "-p", package, "--lib", "--crate-type", "cdylib"],
+            profile,
+        ]
+        .concat(),
+    ))?;
     let file = format!("lib{}.so", package.replace('-', "_"));
-    let built = target().join(if release { "release" } else { "debug" }).join(&file);
+    let built = target()
+        .join(if release { "release" } else { "debug" })
+        .join(&file);
     // A new file each time: the old one may be mapped by a program that runs.
     let placed = dir.join(&file);
     let _ = std::fs::remove_file(&placed);

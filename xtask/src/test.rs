@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{build_plugin, build_plugins, build_program, cargo, command, has, is_root, read, run, target};
+use crate::run::{
+    build_plugin, build_plugins, build_program, cargo, command, has, is_root, read, run, target,
+};
 
 /// Programs that tests use, and the Debian package of each.
 const NEEDS: [(&str, &str); 12] = [
@@ -42,7 +44,11 @@ fn end_to_end(life: &str, fixture: &Path) -> Result<()> {
     println!("# end-to-end tests, plugins {life}");
     let place = target().join("e2e").join(life);
     std::fs::create_dir_all(&place)?;
-    let extra: &[&str] = if life == "shared" { &["--no-default-features"] } else { &[] };
+    let extra: &[&str] = if life == "shared" {
+        &["--no-default-features"]
+    } else {
+        &[]
+    };
     let program = place.join("qjail");
     let built = build_program(false, extra)?;
     let _ = std::fs::remove_file(&program);
@@ -73,7 +79,11 @@ fn packages() -> Result<()> {
     }
     println!("# installing {}", packages.join(" "));
     run(&mut command("apt-get", &["-qq", "update"]))?;
-    let install = [&["-qq", "-y", "--no-install-recommends", "install"], packages.as_slice()].concat();
+    let install = [
+        &["-qq", "-y", "--no-install-recommends", "install"],
+        packages.as_slice(),
+    ]
+    .concat();
     run(command("apt-get", &install).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
@@ -94,13 +104,24 @@ fn fixture() -> Result<PathBuf> {
     let tree_name = tree.display().to_string();
     let (mirror, suite) = mirror()?;
     let include = format!("--include={FIXTURE}");
-    run(&mut command("debootstrap", &["--variant=minbase", &include, &suite, &tree_name, &mirror]))?;
+    run(&mut command(
+        "debootstrap",
+        &["--variant=minbase", &include, &suite, &tree_name, &mirror],
+    ))?;
     let _ = std::fs::remove_dir_all(tree.join("var/cache/apt/archives"));
     let _ = std::fs::remove_dir_all(tree.join("var/lib/apt/lists"));
     let partial = dir.join("base.tar.new");
     run(&mut command(
         "tar",
-        &["--numeric-owner", "--xattrs", "-C", &tree_name, "-cf", &partial.display().to_string(), "."],
+        &[
+            "--numeric-owner",
+            "--xattrs",
+            "-C",
+            &tree_name,
+            "-cf",
+            &partial.display().to_string(),
+            ".",
+        ],
     ))?;
     std::fs::rename(&partial, &file)?;
     std::fs::remove_dir_all(&tree)?;
@@ -111,7 +132,13 @@ fn fixture() -> Result<PathBuf> {
 fn mirror() -> Result<(String, String)> {
     let text = read(&mut command(
         "apt-get",
-        &["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(CODENAME)", "Created-By: Packages", "Component: main"],
+        &[
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE) $(CODENAME)",
+            "Created-By: Packages",
+            "Component: main",
+        ],
     ))?;
     let line = text
         .lines()
@@ -120,5 +147,8 @@ fn mirror() -> Result<(String, String)> {
     let mut words = line.split(' ');
     let (uri, release, codename) = (words.next(), words.next(), words.next());
     let suite = codename.filter(|c| !c.is_empty()).or(release);
-    Ok((uri.unwrap_or_default().to_owned(), suite.unwrap_or("stable").to_owned()))
+    Ok((
+        uri.unwrap_or_default().to_owned(),
+        suite.unwrap_or("stable").to_owned(),
+    ))
 }

@@ -10,17 +10,55 @@ use crate::run::{cargo, read, top};
 
 /// Which of our crates each crate may use: the arrows of ARCHITECTURE.md. Plugins: see [`PLUGINS_MAY`].
 const ARROWS: [(&str, &[&str]); 16] = [
-    ("qjail", &["qjail-cli", "qjail-plugin-api", "qjail-plugin-base", "qjail-plugin-net", "qjail-sys"]),
-    ("qjail-cli", &["qjail-core", "qjail-model", "qjail-plugin-api", "qjail-plugin-host", "qjail-store", "qjail-sys"]),
+    (
+        "qjail",
+        &[
+            "qjail-cli",
+            "qjail-plugin-api",
+            "qjail-plugin-base",
+            "qjail-plugin-net",
+            "qjail-sys",
+        ],
+    ),
+    (
+        "qjail-cli",
+        &[
+            "qjail-core",
+            "qjail-model",
+            "qjail-plugin-api",
+            "qjail-plugin-host",
+            "qjail-store",
+            "qjail-sys",
+        ],
+    ),
     (
         "qjail-core",
-        &["qjail-fs", "qjail-model", "qjail-plugin-api", "qjail-plugin-host", "qjail-store", "qjail-sys"],
+        &[
+            "qjail-fs",
+            "qjail-model",
+            "qjail-plugin-api",
+            "qjail-plugin-host",
+            "qjail-store",
+            "qjail-sys",
+        ],
     ),
-    ("qjail-plugin-host", &["qjail-model", "qjail-os", "qjail-plugin-abi", "qjail-plugin-api"]),
+    (
+        "qjail-plugin-host",
+        &["qjail-model", "qjail-os", "qjail-plugin-abi", "qjail-plugin-api"],
+    ),
     ("qjail-plugin-testkit", &["qjail-model", "qjail-plugin-api"]),
     ("qjail-plugin-api", &["qjail-model", "qjail-plugin-abi"]),
     ("qjail-plugin-abi", &[]),
-    ("qjail-sys", &["qjail-fs", "qjail-jailconf", "qjail-model", "qjail-os", "qjail-passwd"]),
+    (
+        "qjail-sys",
+        &[
+            "qjail-fs",
+            "qjail-jailconf",
+            "qjail-model",
+            "qjail-os",
+            "qjail-passwd",
+        ],
+    ),
     ("qjail-store", &["qjail-model"]),
     ("qjail-archive", &["qjail-fs", "qjail-os"]),
     ("qjail-fetch", &[]),
@@ -81,9 +119,17 @@ struct Package {
 }
 
 fn packages() -> Result<Vec<Package>> {
-    let text = read(&mut cargo(&["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
+    let text = read(&mut cargo(&[
+        "metadata",
+        "--format-version",
+        "1",
+        "--no-deps",
+        "--offline",
+    ]))?;
     let metadata: Value = serde_json::from_str(&text)?;
-    let list = metadata["packages"].as_array().context("cargo metadata: no packages")?;
+    let list = metadata["packages"]
+        .as_array()
+        .context("cargo metadata: no packages")?;
     let names: BTreeSet<&str> = list.iter().filter_map(|p| p["name"].as_str()).collect();
     list.iter()
         .map(|p| {
@@ -135,12 +181,19 @@ fn manifests(packages: &[Package]) -> Vec<String> {
         let text = std::fs::read_to_string(package.dir.join("Cargo.toml")).unwrap_or_default();
         !text.contains("[lints]\nworkspace = true")
     };
-    packages.iter().filter(|p| lacks(p)).map(|p| format!("{}: Cargo.toml lacks the workspace's lints", p.name)).collect()
+    packages
+        .iter()
+        .filter(|p| lacks(p))
+        .map(|p| format!("{}: Cargo.toml lacks the workspace's lints", p.name))
+        .collect()
 }
 
 fn crate_docs(packages: &[Package]) -> Vec<String> {
     let head = |package: &Package| {
-        let root = ["src/lib.rs", "src/main.rs"].map(|f| package.dir.join(f)).into_iter().find(|f| f.exists());
+        let root = ["src/lib.rs", "src/main.rs"]
+            .map(|f| package.dir.join(f))
+            .into_iter()
+            .find(|f| f.exists());
         std::fs::read_to_string(root.unwrap_or_default()).unwrap_or_default()
     };
     let mut faults = Vec::new();
@@ -149,10 +202,15 @@ fn crate_docs(packages: &[Package]) -> Vec<String> {
         let docs: Vec<&str> = text.lines().take_while(|l| l.starts_with("//!")).collect();
         let limits = docs.iter().any(|l| {
             let l = l.to_lowercase();
-            ["limits", " not ", "no ", "never", "nothing", "only "].iter().any(|w| l.contains(w))
+            ["limits", " not ", "no ", "never", "nothing", "only "]
+                .iter()
+                .any(|w| l.contains(w))
         });
         if docs.len() < 3 || !limits {
-            faults.push(format!("{}: the crate's first lines must say what it does and what it does not", package.name));
+            faults.push(format!(
+                "{}: the crate's first lines must say what it does and what it does not",
+                package.name
+            ));
         }
     }
     faults
@@ -160,7 +218,9 @@ fn crate_docs(packages: &[Package]) -> Vec<String> {
 
 fn crate_list(packages: &[Package]) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(top().join("crates/README.md")).context("crates/README.md")?;
-    let missing = packages.iter().filter(|p| p.dir.starts_with(top().join("crates")));
+    let missing = packages
+        .iter()
+        .filter(|p| p.dir.starts_with(top().join("crates")));
     Ok(missing
         .filter(|p| !text.contains(&format!("`{}`", p.name)))
         .map(|p| format!("crates/README.md: no sentence about {}", p.name))
@@ -168,7 +228,10 @@ fn crate_list(packages: &[Package]) -> Result<Vec<String>> {
 }
 
 fn sources() -> Result<Vec<(String, String)>> {
-    let list = read(&mut crate::run::command("git", &["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"]))?;
+    let list = read(&mut crate::run::command(
+        "git",
+        &["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"],
+    ))?;
     list.lines()
         .filter(|path| top().join(path).exists())
         .map(|path| {
@@ -185,7 +248,9 @@ fn source(path: &str, text: &str) -> Vec<String> {
         || path.starts_with("fuzz/")
         || path.contains("/tests/")
         || path.contains("/examples/")
-        || Path::new(path).file_stem().is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
+        || Path::new(path)
+            .file_stem()
+            .is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
     if is_test {
         return Vec::new();
     }
@@ -222,11 +287,26 @@ mod tests {
     #[test]
     fn faults_are_found_and_tests_are_free() {
         assert_eq!(source("crates/a/src/lib.rs", "x.unwrap();").len(), 1);
-        assert_eq!(source("crates/a/src/lib.rs", "#[cfg(target_os = \"linux\")]").len(), 1);
-        assert_eq!(source("crates/qjail-sys/src/lib.rs", "#[cfg(target_os = \"linux\")]").len(), 0);
-        assert_eq!(source("crates/a/src/lib.rs", "use std::process::Command;").len(), 1);
-        assert_eq!(source("crates/a/src/lib.rs", "#[cfg(test)]\nmod tests { x.unwrap(); }").len(), 0);
-        assert_eq!(source("crates/a/src/lib.rs", "// x.unwrap() would be wrong").len(), 0);
+        assert_eq!(
+            source("crates/a/src/lib.rs", "#[cfg(target_os = \"linux\")]").len(),
+            1
+        );
+        assert_eq!(
+            source("crates/qjail-sys/src/lib.rs", "#[cfg(target_os = \"linux\")]").len(),
+            0
+        );
+        assert_eq!(
+            source("crates/a/src/lib.rs", "use std::process::Command;").len(),
+            1
+        );
+        assert_eq!(
+            source("crates/a/src/lib.rs", "#[cfg(test)]\nmod tests { x.unwrap(); }").len(),
+            0
+        );
+        assert_eq!(
+            source("crates/a/src/lib.rs", "// x.unwrap() would be wrong").len(),
+            0
+        );
         assert_eq!(source("tests/src/lib.rs", "x.unwrap();").len(), 0);
     }
 

@@ -139,7 +139,10 @@ pub(crate) fn looks(first: &[u8]) -> Looks {
     let Some(text) = text_of(first) else {
         return Looks::Unknown;
     };
-    let start = text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    let start = text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .to_ascii_lowercase();
     let page = ["<!doctype", "<html", "<head", "<body", "<?xml", "<!--"];
     if page.iter().any(|tag| start.starts_with(tag)) {
         return Looks::Html;

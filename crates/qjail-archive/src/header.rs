@@ -246,7 +246,10 @@ mod tests {
         let header = Header::new(fields.to_block());
         assert!(header.checksum_fits() && !header.is_zero());
         assert_eq!((header.type_byte(), header.path()), (b'3', b"dev/null".to_vec()));
-        assert_eq!((header.mode(), header.uid(), header.gid()), (Some(0o4755), Some(7), Some(8)));
+        assert_eq!(
+            (header.mode(), header.uid(), header.gid()),
+            (Some(0o4755), Some(7), Some(8))
+        );
         assert_eq!((header.size(), header.mtime()), (Some(9), Some(10)));
         assert_eq!(header.device(), Some((1, 3)));
     }

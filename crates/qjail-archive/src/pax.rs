@@ -16,7 +16,8 @@ impl Records {
             if *last != b'\n' || equals == 0 {
                 return None;
             }
-            self.0.push((record[..equals].to_vec(), record[equals + 1..].to_vec()));
+            self.0
+                .push((record[..equals].to_vec(), record[equals + 1..].to_vec()));
             bytes = &bytes[len..];
         }
         Some(())
@@ -55,7 +56,12 @@ pub(crate) fn time(value: &[u8]) -> Option<(i64, u32)> {
     let mut parts = value.splitn(2, |b| *b == b'.');
     let whole = i64::try_from(decimal(parts.next().filter(|w| !w.is_empty())?)?).ok()?;
     let fraction = parts.next().unwrap_or_default();
-    let digits: Vec<u8> = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9).collect();
+    let digits: Vec<u8> = fraction
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(b'0'))
+        .take(9)
+        .collect();
     let nanoseconds = u32::try_from(decimal(&digits)?).ok()?;
     Some(match (negative, nanoseconds) {
         (false, n) => (whole, n),
@@ -94,7 +100,10 @@ mod tests {
         }
         let mut records = Records::default();
         records.add(&bytes).unwrap();
-        assert_eq!(records.iter().map(|(_, v)| v.to_vec()).collect::<Vec<_>>(), values);
+        assert_eq!(
+            records.iter().map(|(_, v)| v.to_vec()).collect::<Vec<_>>(),
+            values
+        );
         assert_eq!(records.get("key0"), None);
         assert_eq!(records.get("key1"), Some(b"x".as_slice()));
     }
@@ -128,7 +137,14 @@ mod tests {
         assert_eq!(time(b"-1.25"), Some((-2, 750_000_000)));
         assert_eq!(time(b"-1"), Some((-1, 0)));
         assert_eq!(time(b"0.0000000019"), Some((0, 1)));
-        for bad in [b"".as_slice(), b"-", b".5", b"1.x", b"+1", b"99999999999999999999"] {
+        for bad in [
+            b"".as_slice(),
+            b"-",
+            b".5",
+            b"1.x",
+            b"+1",
+            b"99999999999999999999",
+        ] {
             assert_eq!(time(bad), None, "{bad:?}");
         }
     }

@@ -164,7 +164,13 @@ mod tests {
 
     #[test]
     fn a_malformed_map_is_refused() {
-        for text in ["x\n", "\n", "99999999999\n", "1\n123456789012345678901234", "1\n-1\n1\n"] {
+        for text in [
+            "x\n",
+            "\n",
+            "99999999999\n",
+            "1\n123456789012345678901234",
+            "1\n-1\n1\n",
+        ] {
             let mut block = [0; BLOCK];
             block[..text.len()].copy_from_slice(text.as_bytes());
             assert_eq!(MapInData::default().take(&block), None, "{text:?}");

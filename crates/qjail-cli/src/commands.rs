@@ -11,7 +11,6 @@ use qjail_sys::ExecSpec;
 
 use crate::globals::Globals;
 use crate::render::{self, Style, line};
-use crate::ui::eline;
 use crate::{help, setup, tree};
 
 /// A parsed command line on its way.
@@ -34,16 +33,26 @@ pub(crate) fn dispatch(
     early: &Globals,
 ) -> Result<u8, Error> {
     let globals = early.read(matches)?;
-    setup::apply(&mut engine, &globals);
-    let Some((name, sub)) = matches.subcommand() else { return Ok(2) };
-    engine.command.clone_from(&name.to_owned());
-    let style = Style { json: globals.json, quiet: globals.quiet };
+    let Some((name, sub)) = matches.subcommand() else {
+        return Ok(2);
+    };
+    setup::apply(&mut engine, &globals, name)?;
+    let style = Style {
+        json: globals.json,
+        quiet: globals.quiet,
+    };
     let Some(spec) = core.iter().find(|c| c.name == name) else {
         return plugin_command(&engine, style, name, sub);
     };
     let options = tree::options(sub, "", &spec.args);
     let plugins = setup::plugin_options(&engine.registry, name, sub);
-    let call = Call { engine: &engine, globals: &globals, style, options, plugins };
+    let call = Call {
+        engine: &engine,
+        globals: &globals,
+        style,
+        options,
+        plugins,
+    };
     match name {
         "create" => call.create(),
         "list" => call.list(),
@@ -127,7 +136,11 @@ impl Call<'_> {
     }
 
     fn selectors(&self) -> Result<Vec<Selector>, Error> {
-        self.options.list("jails").into_iter().map(|s| s.parse().map_err(Error::usage)).collect()
+        self.options
+            .list("jails")
+            .into_iter()
+            .map(|s| s.parse().map_err(Error::usage))
+            .collect()
     }
 
     fn list(&self) -> Result<u8, Error> {
@@ -142,7 +155,12 @@ impl Call<'_> {
         }
         let (rows, errors) = self.engine.list(&request)?;
         let path = |row: &qjail_core::Row| {
-            self.engine.layout.jails_dir(row.definition.zone.as_ref()).join(row.name.as_str()).display().to_string()
+            self.engine
+                .layout
+                .jails_dir(row.definition.zone.as_ref())
+                .join(row.name.as_str())
+                .display()
+                .to_string()
         };
         if self.style.json {
             let values: Vec<_> = rows.iter().map(|r| render::row_value(r, &path(r))).collect();
@@ -151,7 +169,12 @@ impl Call<'_> {
             render::classic_list(self.globals.zone.as_ref().map(|z| z.as_str()), &rows);
         } else {
             let heads: Vec<String> = columns.iter().map(|c| c.to_uppercase()).collect();
-            let cells = |r: &qjail_core::Row| columns.iter().filter_map(|c| render::column(r, c, &path(r))).collect();
+            let cells = |r: &qjail_core::Row| {
+                columns
+                    .iter()
+                    .filter_map(|c| render::column(r, c, &path(r)))
+                    .collect()
+            };
             render::table(&heads, &rows.iter().map(cells).collect::<Vec<_>>());
         }
         errors.iter().for_each(|e| self.style.error(e));
@@ -159,7 +182,10 @@ impl Call<'_> {
     }
 
     fn stop_request(&self) -> StopRequest {
-        StopRequest { force: self.options.is_on("force"), timeout: number(&self.options, "timeout").map(u64::from) }
+        StopRequest {
+            force: self.options.is_on("force"),
+            timeout: number(&self.options, "timeout").map(u64::from),
+        }
     }
 
     fn many(&self, job: Job) -> u8 {
@@ -212,7 +238,11 @@ impl Call<'_> {
             user: o.text("user").map(str::to_owned),
             dir: o.text("dir").map(str::to_owned),
             tty: o.is_on("tty"),
-            env: if o.is_on("tty") { terminal_env() } else { Vec::new() },
+            env: if o.is_on("tty") {
+                terminal_env()
+            } else {
+                Vec::new()
+            },
             login: false,
         };
         self.enter(&spec)
@@ -221,10 +251,19 @@ impl Call<'_> {
     fn enter(&self, spec: &ExecSpec) -> Result<u8, Error> {
         let name = JailName::new(self.options.text("jail").unwrap_or_default()).map_err(Error::usage)?;
         if self.engine.dry_run {
-            line(&format!("Would run in {name}: {}", if spec.argv.is_empty() { "a login shell".into() } else { spec.argv.join(" ") }));
+            line(&format!(
+                "Would run in {name}: {}",
+                if spec.argv.is_empty() {
+                    "a login shell".into()
+                } else {
+                    spec.argv.join(" ")
+                }
+            ));
             return Ok(0);
         }
-        self.engine.enter(&name, spec).map(|code| u8::try_from(code).unwrap_or(125))
+        self.engine
+            .enter(&name, spec)
+            .map(|code| u8::try_from(code).unwrap_or(125))
     }
 
     fn delete(&self) -> Result<u8, Error> {
@@ -265,12 +304,19 @@ impl Call<'_> {
         let _ = write!(err, "Delete {} jails ({})? [y/N] ", names.len(), names.join(", "));
         let _ = err.flush();
         let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).map_err(Error::new)?;
+        std::io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(Error::new)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     fn completions(&self, parser: &Command) -> u8 {
-        let shell = self.options.text("shell").unwrap_or_default().parse::<clap_complete::Shell>();
+        let shell = self
+            .options
+            .text("shell")
+            .unwrap_or_default()
+            .parse::<clap_complete::Shell>();
         let Ok(shell) = shell else { return 2 };
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut parser.clone(), "qjail", &mut text);
@@ -298,7 +344,9 @@ fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatche
     let mut words = vec![name.to_owned()];
     let (mut spec, mut level) = (&top, matches);
     while let Some((word, sub)) = level.subcommand() {
-        let Some(next) = spec.subcommands.iter().find(|s| s.name == word) else { break };
+        let Some(next) = spec.subcommands.iter().find(|s| s.name == word) else {
+            break;
+        };
         words.push(word.to_owned());
         (spec, level) = (next, sub);
     }
@@ -341,8 +389,12 @@ fn number(options: &Options, id: &str) -> Option<u32> {
 
 /// The caller's terminal type: the only part of the caller's environment that a jail gets.
 fn terminal_env() -> Vec<(String, String)> {
-    let plain = |t: &OsString| t.to_str().is_some_and(|t| t.chars().all(|c| c.is_ascii_graphic()));
-    let term = std::env::var_os("TERM").filter(plain).and_then(|t| t.into_string().ok());
+    let plain = |t: &OsString| {
+        t.to_str()
+            .is_some_and(|t| t.chars().all(|c| c.is_ascii_graphic()))
+    };
+    let term = std::env::var_os("TERM")
+        .filter(plain)
+        .and_then(|t| t.into_string().ok());
     term.map(|t| ("TERM".to_owned(), t)).into_iter().collect()
 }
-

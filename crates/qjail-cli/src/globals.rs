@@ -35,13 +35,17 @@ impl Globals {
                 "-z" | "--zone" | "--jobs" | "--color" => drop(words.next()),
                 "--json" => found.json = true,
                 "--quiet" => found.quiet = true,
-                _ if word.starts_with("--root=") => found.root = Some(PathBuf::from(&word["--root=".len()..])),
+                _ if word.starts_with("--root=") => {
+                    found.root = Some(PathBuf::from(&word["--root=".len()..]))
+                }
                 _ if !word.starts_with('-') && found.command.is_empty() => found.command = word.to_owned(),
                 _ => {}
             }
         }
         if found.root.is_none() {
-            found.root = std::env::var_os("QJAIL_ROOT").filter(|r| !r.is_empty()).map(PathBuf::from);
+            found.root = std::env::var_os("QJAIL_ROOT")
+                .filter(|r| !r.is_empty())
+                .map(PathBuf::from);
         }
         found
     }
@@ -77,7 +81,12 @@ impl Globals {
         self.dry_run |= flag("dry-run");
         self.no_progress |= flag("no-progress");
         self.yes |= flag("yes");
-        let verbose = m.try_get_one::<u8>("verbose").ok().flatten().copied().unwrap_or(0);
+        let verbose = m
+            .try_get_one::<u8>("verbose")
+            .ok()
+            .flatten()
+            .copied()
+            .unwrap_or(0);
         self.verbose = self.verbose.saturating_add(verbose);
         Ok(())
     }
@@ -95,7 +104,10 @@ mod tests {
     fn the_root_is_found_wherever_it_stands() {
         assert_eq!(scan("--root /a list").root, Some("/a".into()));
         assert_eq!(scan("list --root=/a").root, Some("/a".into()));
-        assert_eq!(scan("exec j -- x --root /a").root, std::env::var_os("QJAIL_ROOT").map(PathBuf::from));
+        assert_eq!(
+            scan("exec j -- x --root /a").root,
+            std::env::var_os("QJAIL_ROOT").map(PathBuf::from)
+        );
         assert_eq!(scan("-z web --jobs 3 stop").command, "stop");
     }
 }

@@ -1,11 +1,70 @@
 //! Help, and the errors of the parser in qjail's own form.
 
+use std::path::Path;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use qjail_core::Error;
+use qjail_plugin_host::{Check, Report};
+use serde_json::json;
 
-use crate::render::line;
+use crate::render::{Style, line};
 use crate::ui::eline;
+
+/// `qjail __man DIR`: how packagers get the manual pages. Not a command for users.
+pub(crate) const MAN: &str = "__man";
+
+/// Writes `qjail.8`, and `qjail-COMMAND.8` for each command, into `dir`.
+pub(crate) fn man_pages(parser: &Command, dir: &Path) -> Result<(), Error> {
+    let mut root = parser.clone();
+    root.build();
+    man_page(&root, "qjail", dir)
+}
+
+fn man_page(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
+    let path = dir.join(format!("{name}.8"));
+    let failed = |e: std::io::Error| Error::new(format!("write {}: {e}", path.display()));
+    let mut text = Vec::new();
+    let titled = command.clone().name(name.to_owned());
+    clap_mangen::Man::new(titled)
+        .section("8")
+        .manual("System Manager's Manual")
+        .render(&mut text)
+        .map_err(failed)?;
+    std::fs::write(&path, text).map_err(failed)?;
+    command
+        .get_subcommands()
+        .try_for_each(|sub| man_page(sub, &format!("{name}-{}", sub.get_name()), dir))
+}
+
+/// What `plugins check` found.
+pub(crate) fn report(report: &Report, style: Style) {
+    if style.json {
+        let check = |c: &Check| match &c.result {
+            Ok(found) => json!({ "check": c.what, "ok": true, "found": found }),
+            Err(why) => json!({ "check": c.what, "ok": false, "why": why.message, "hint": why.hint }),
+        };
+        let checks: Vec<_> = report.checks.iter().map(check).collect();
+        return line(&json!({ "file": report.path, "ok": report.is_ok(), "checks": checks }).to_string());
+    }
+    if let Some(manifest) = &report.manifest {
+        line(&format!(
+            "{} {}: {}",
+            manifest.name, manifest.version, manifest.about
+        ));
+    }
+    for check in &report.checks {
+        match &check.result {
+            Ok(found) => line(&format!("ok       {}: {found}", check.what)),
+            Err(why) => {
+                line(&format!("refused  {}: {why}", check.what));
+                if let Some(hint) = &why.hint {
+                    line(&format!("hint: {hint}"));
+                }
+            }
+        }
+    }
+}
 
 /// Shows an error of the parser, or the help or version that was asked for; returns the exit status.
 pub(crate) fn clap_error(error: &clap::Error, json: bool) -> u8 {
@@ -21,10 +80,21 @@ pub(crate) fn clap_error(error: &clap::Error, json: bool) -> u8 {
         _ => {}
     }
     let text = error.render().to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let rest = text.lines().skip(1).take_while(|l| l.starts_with("  ") && !l.trim_start().starts_with("tip:"));
+    let message = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let rest = text
+        .lines()
+        .skip(1)
+        .take_while(|l| l.starts_with("  ") && !l.trim_start().starts_with("tip:"));
     let details: Vec<&str> = rest.map(str::trim).filter(|l| !l.is_empty()).collect();
-    let message = if details.is_empty() { message.to_owned() } else { format!("{message} {}", details.join(", ")) };
+    let message = if details.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{message} {}", details.join(", "))
+    };
     let hint = hint(error);
     if json {
         eline(&serde_json::json!({ "error": message, "hint": hint }).to_string());
@@ -36,10 +106,16 @@ pub(crate) fn clap_error(error: &clap::Error, json: bool) -> u8 {
 }
 
 fn hint(error: &clap::Error) -> String {
-    for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
+    for kind in [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ] {
         match error.get(kind) {
             Some(ContextValue::String(s)) => return format!("there is `{s}`"),
-            Some(ContextValue::Strings(s)) if !s.is_empty() => return format!("there is `{}`", s.join("`, `")),
+            Some(ContextValue::Strings(s)) if !s.is_empty() => {
+                return format!("there is `{}`", s.join("`, `"));
+            }
             _ => {}
         }
     }
@@ -53,15 +129,19 @@ pub(crate) fn show(parser: &Command, words: &[&str]) -> Result<(), Error> {
     if words == ["manual"] {
         line(root.render_long_help().to_string().trim_end());
         for command in root.get_subcommands_mut() {
-            line(&format!("\n{}\n{}", "-".repeat(80), command.render_long_help().to_string().trim_end()));
+            line(&format!(
+                "\n{}\n{}",
+                "-".repeat(80),
+                command.render_long_help().to_string().trim_end()
+            ));
         }
         return Ok(());
     }
     let mut command = &mut root;
     for word in words {
-        command = command
-            .find_subcommand_mut(word)
-            .ok_or_else(|| Error::usage(format!("there is no command {word}")).hint("qjail help lists the commands"))?;
+        command = command.find_subcommand_mut(word).ok_or_else(|| {
+            Error::usage(format!("there is no command {word}")).hint("qjail help lists the commands")
+        })?;
     }
     line(command.render_long_help().to_string().trim_end());
     Ok(())

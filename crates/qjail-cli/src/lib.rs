@@ -27,12 +27,15 @@ use crate::render::Style;
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let early = Globals::scan(&args);
-    let style = Style { json: early.json, quiet: early.quiet };
+    let style = Style {
+        json: early.json,
+        quiet: early.quiet,
+    };
     match try_run(&args, &early) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             style.error(&error);
-            let inside = args.iter().any(|a| a == "exec" || a == "console");
+            let inside = matches!(early.command.as_str(), "exec" | "console");
             ExitCode::from(match error.kind {
                 Kind::Usage => 2,
                 Kind::Failed | Kind::Cancelled if inside => 125,
@@ -48,6 +51,11 @@ fn try_run(args: &[OsString], early: &Globals) -> Result<u8, Error> {
     let globals = spec::global_options();
     let extended = setup::extended(&core, &engine.registry);
     let parser = tree::build(&extended, &globals);
+    if let [word, dir] = args
+        && word == help::MAN
+    {
+        return help::man_pages(&parser, dir.as_ref()).map(|()| 0);
+    }
     let whole = std::iter::once(OsString::from("qjail")).chain(args.iter().cloned());
     let matches = match parser.clone().try_get_matches_from(whole) {
         Ok(matches) => matches,

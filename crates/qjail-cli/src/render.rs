@@ -88,7 +88,9 @@ fn error_value(error: &Error) -> Value {
 
 fn plan_value(plan: &Plan) -> Value {
     let actions = |list: &[Action]| -> Value {
-        list.iter().map(|a| json!({ "text": a.to_string(), "data": a })).collect()
+        list.iter()
+            .map(|a| json!({ "text": a.to_string(), "data": a }))
+            .collect()
     };
     json!({
         "plan": plan.title,
@@ -101,10 +103,20 @@ fn plan_value(plan: &Plan) -> Value {
 
 /// A table with two spaces between its columns and none at the ends of lines.
 pub(crate) fn table(columns: &[String], rows: &[Vec<String>]) {
-    let lines: Vec<&[String]> =
-        (!columns.is_empty()).then_some(columns).into_iter().chain(rows.iter().map(Vec::as_slice)).collect();
+    let lines: Vec<&[String]> = (!columns.is_empty())
+        .then_some(columns)
+        .into_iter()
+        .chain(rows.iter().map(Vec::as_slice))
+        .collect();
     let count = lines.iter().map(|l| l.len()).max().unwrap_or(0);
-    let width = |i: usize| lines.iter().filter_map(|l| l.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width = |i: usize| {
+        lines
+            .iter()
+            .filter_map(|l| l.get(i))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..count).map(width).collect();
     for cells in lines {
         let padded = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}"));
@@ -123,7 +135,14 @@ pub(crate) fn classic_list(zone: Option<&str>, rows: &[Row]) {
     for row in rows {
         let addresses = row.addresses();
         let first = addresses.first().map_or("", String::as_str);
-        line(&format!("{:<3} {:<4} {:<3} {:<15} {}", row.status(), row.jid(), row.interface(), first, row.name));
+        line(&format!(
+            "{:<3} {:<4} {:<3} {:<15} {}",
+            row.status(),
+            row.jid(),
+            row.interface(),
+            first,
+            row.name
+        ));
         for address in addresses.iter().skip(1) {
             line(&format!("             {address}"));
         }
@@ -132,8 +151,19 @@ pub(crate) fn classic_list(zone: Option<&str>, rows: &[Row]) {
 }
 
 /// The columns of `list -o`, by name.
-pub(crate) const COLUMNS: [&str; 11] =
-    ["name", "status", "jid", "interface", "ip", "zone", "hostname", "path", "flavors", "base", "created"];
+pub(crate) const COLUMNS: [&str; 11] = [
+    "name",
+    "status",
+    "jid",
+    "interface",
+    "ip",
+    "zone",
+    "hostname",
+    "path",
+    "flavors",
+    "base",
+    "created",
+];
 
 /// One column of one jail; none where there is no such column. `path` is the jail's root directory.
 pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
@@ -145,7 +175,11 @@ pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
         "interface" => row.interface().to_owned(),
         "ip" => row.addresses().join(","),
         "zone" => d.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
-        "hostname" => d.params.text("host.hostname").unwrap_or(row.name.as_str()).to_owned(),
+        "hostname" => d
+            .params
+            .text("host.hostname")
+            .unwrap_or(row.name.as_str())
+            .to_owned(),
         "path" => path.to_owned(),
         "flavors" => d.flavors.join(","),
         "base" => d.base.clone().unwrap_or_default(),

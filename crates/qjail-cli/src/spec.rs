@@ -9,8 +9,16 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
         create(),
         list(),
         many("start", "Start jails; without a name all of the zone", Vec::new()),
-        many("stop", "Stop jails; without a name all of the zone", stop_options()),
-        many("restart", "Stop jails where they run, and start them", stop_options()),
+        many(
+            "stop",
+            "Stop jails; without a name all of the zone",
+            stop_options(),
+        ),
+        many(
+            "restart",
+            "Stop jails where they run, and start them",
+            stop_options(),
+        ),
         console(),
         exec(),
         delete(),
@@ -22,25 +30,59 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
 }
 
 fn command(name: &str, about: &str, args: Vec<ArgSpec>, examples: &[(&str, &str)]) -> CommandSpec {
-    let examples = examples.iter().map(|(l, a)| Example { line: (*l).to_owned(), about: (*a).to_owned() }).collect();
-    CommandSpec { name: name.to_owned(), about: about.to_owned(), args, examples, ..CommandSpec::default() }
+    let examples = examples
+        .iter()
+        .map(|(l, a)| Example {
+            line: (*l).to_owned(),
+            about: (*a).to_owned(),
+        })
+        .collect();
+    CommandSpec {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        args,
+        examples,
+        ..CommandSpec::default()
+    }
 }
 
 fn jails() -> ArgSpec {
-    ArgSpec::positional("jails", "NAME", "Jails; `prefix=` stands for every jail whose name begins so").multiple()
+    ArgSpec::positional(
+        "jails",
+        "NAME",
+        "Jails; `prefix=` stands for every jail whose name begins so",
+    )
+    .multiple()
 }
 
 fn jail() -> ArgSpec {
-    ArgSpec::positional("jail", "NAME", "The jail").of(ValueKind::Jail).required()
+    ArgSpec::positional("jail", "NAME", "The jail")
+        .of(ValueKind::Jail)
+        .required()
 }
 
 fn create() -> CommandSpec {
     let args = vec![
-        ArgSpec::positional("jail", "NAME", "The new jail's name: letters, digits, `_` and `-`, at most 50").required(),
-        ArgSpec::option("flavor", Some('f'), "FLAVOR", "Files to put into it, from the directory flavors [default: default]")
-            .multiple(),
-        ArgSpec::option("duplicate", Some('d'), "N", "Make N jails NAME-001, …, with addresses counting up")
-            .of(ValueKind::Number),
+        ArgSpec::positional(
+            "jail",
+            "NAME",
+            "The new jail's name: letters, digits, `_` and `-`, at most 50",
+        )
+        .required(),
+        ArgSpec::option(
+            "flavor",
+            Some('f'),
+            "FLAVOR",
+            "Files to put into it, from the directory flavors [default: default]",
+        )
+        .multiple(),
+        ArgSpec::option(
+            "duplicate",
+            Some('d'),
+            "N",
+            "Make N jails NAME-001, …, with addresses counting up",
+        )
+        .of(ValueKind::Number),
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),
         ArgSpec::option("param", None, "KEY=VALUE", "Set a parameter of jail(8)").multiple(),
         ArgSpec::flag("start", None, "Start it when it is made"),
@@ -50,36 +92,65 @@ fn create() -> CommandSpec {
         "Create a jail from the template",
         args,
         &[
-            ("create -n lo1 -4 192.168.1.2 jail1", "a jail with an address on lo1"),
-            ("create -d 3 -n lo1 -4 auto web", "web-001 to web-003 with the next free addresses"),
+            (
+                "create -n lo1 -4 192.168.1.2 jail1",
+                "a jail with an address on lo1",
+            ),
+            (
+                "create -d 3 -n lo1 -4 auto web",
+                "web-001 to web-003 with the next free addresses",
+            ),
             ("create --dry-run jail2", "show what would be done"),
         ],
     )
 }
 
 fn list() -> CommandSpec {
-    let columns = ArgSpec::option("columns", Some('o'), "COL,…", "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created")
-        .delimited(',');
+    let columns = ArgSpec::option(
+        "columns",
+        Some('o'),
+        "COL,…",
+        "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created",
+    )
+    .delimited(',');
     let args = vec![
         jails(),
         columns,
         ArgSpec::flag("running", None, "Only running jails").conflicts(&["stopped"]),
         ArgSpec::flag("stopped", None, "Only stopped jails"),
     ];
-    command("list", "List jails", args, &[("list", "all jails of the zone"), ("list web= -o name,ip", "two columns")])
+    command(
+        "list",
+        "List jails",
+        args,
+        &[
+            ("list", "all jails of the zone"),
+            ("list web= -o name,ip", "two columns"),
+        ],
+    )
 }
 
 fn many(name: &str, about: &str, options: Vec<ArgSpec>) -> CommandSpec {
     let args = [vec![jails()], options].concat();
     let line = format!("{name} jail1 web=");
-    command(name, about, args, &[(&line, "one jail and all whose names begin with web")])
+    command(
+        name,
+        about,
+        args,
+        &[(&line, "one jail and all whose names begin with web")],
+    )
 }
 
 fn stop_options() -> Vec<ArgSpec> {
     vec![
         ArgSpec::flag("force", None, "Kill at once, without exec.stop"),
-        ArgSpec::option("timeout", None, "SECONDS", "Wait so long for exec.stop instead of stop.timeout")
-            .of(ValueKind::Number),
+        ArgSpec::option(
+            "timeout",
+            None,
+            "SECONDS",
+            "Wait so long for exec.stop instead of stop.timeout",
+        )
+        .of(ValueKind::Number),
     ]
 }
 
@@ -87,22 +158,33 @@ fn console() -> CommandSpec {
     let args = vec![
         jail(),
         ArgSpec::option("user", Some('u'), "USER", "Log in as USER instead of root"),
-        ArgSpec::option("command", Some('c'), "CMD", "Run CMD through the jail's shell").conflicts(&["login"]),
+        ArgSpec::option("command", Some('c'), "CMD", "Run CMD through the jail's shell")
+            .conflicts(&["login"]),
         ArgSpec::option("login", Some('e'), "PROG", "Run PROG instead of the user's shell"),
     ];
     command(
         "console",
         "Log in to a running jail, as root and without a password",
         args,
-        &[("console jail1", "a login shell"), ("console -c 'ps ax | wc -l' jail1", "one command line")],
+        &[
+            ("console jail1", "a login shell"),
+            ("console -c 'ps ax | wc -l' jail1", "one command line"),
+        ],
     )
 }
 
 fn exec() -> CommandSpec {
     let args = vec![
         jail(),
-        ArgSpec::positional("argv", "ARGV", "The program and its arguments").multiple().required(),
-        ArgSpec::option("user", Some('u'), "USER", "Run it as USER or USER:GROUP instead of root"),
+        ArgSpec::positional("argv", "ARGV", "The program and its arguments")
+            .multiple()
+            .required(),
+        ArgSpec::option(
+            "user",
+            Some('u'),
+            "USER",
+            "Run it as USER or USER:GROUP instead of root",
+        ),
         ArgSpec::option("dir", Some('w'), "DIR", "Run it in this directory of the jail"),
         ArgSpec::flag("tty", Some('t'), "Give it a terminal"),
     ];
@@ -110,24 +192,52 @@ fn exec() -> CommandSpec {
         "exec",
         "Run a program in a running jail, without a shell",
         args,
-        &[("exec jail1 -- id -u", "its output and exit status are those of id")],
+        &[(
+            "exec jail1 -- id -u",
+            "its output and exit status are those of id",
+        )],
     )
 }
 
 fn delete() -> CommandSpec {
     let args = vec![
-        ArgSpec { required: false, ..jails() }.conflicts(&["all"]),
-        ArgSpec::flag("all", Some('A'), "Every jail of the zone; asks first, or wants --yes"),
+        ArgSpec {
+            required: false,
+            ..jails()
+        }
+        .conflicts(&["all"]),
+        ArgSpec::flag(
+            "all",
+            Some('A'),
+            "Every jail of the zone; asks first, or wants --yes",
+        ),
     ];
-    command("delete", "Delete stopped jails", args, &[("delete jail1 jail2", "two jails")])
+    command(
+        "delete",
+        "Delete stopped jails",
+        args,
+        &[("delete jail1 jail2", "two jails")],
+    )
 }
 
 fn plugins() -> CommandSpec {
-    let file = ArgSpec::positional("file", "FILE", "The shared object").of(ValueKind::Path).required();
-    let check = command("check", "Say whether a shared object would be loaded, and why not", vec![file], &[]);
+    let file = ArgSpec::positional("file", "FILE", "The shared object")
+        .of(ValueKind::Path)
+        .required();
+    let check = command(
+        "check",
+        "Say whether a shared object would be loaded, and why not",
+        vec![file],
+        &[],
+    );
     CommandSpec {
         subcommands: vec![check],
-        ..command("plugins", "List the plugins: built in, loaded, refused", Vec::new(), &[])
+        ..command(
+            "plugins",
+            "List the plugins: built in, loaded, refused",
+            Vec::new(),
+            &[],
+        )
     }
 }
 
@@ -138,7 +248,8 @@ fn completions() -> CommandSpec {
 }
 
 fn help() -> CommandSpec {
-    let what = ArgSpec::positional("command", "COMMAND", "The command, or `manual` for all of them").multiple();
+    let what =
+        ArgSpec::positional("command", "COMMAND", "The command, or `manual` for all of them").multiple();
     command("help", "Explain a command", vec![what], &[])
 }
 
@@ -149,15 +260,24 @@ pub(crate) fn global_options() -> Vec<ArgSpec> {
     color.choices = ["auto", "always", "never"].map(str::to_owned).to_vec();
     vec![
         ArgSpec::option("zone", Some('z'), "ZONE", "Work in this zone"),
-        ArgSpec::option("root", None, "DIR", "Keep everything below DIR [env: QJAIL_ROOT]").of(ValueKind::Path),
+        ArgSpec::option("root", None, "DIR", "Keep everything below DIR [env: QJAIL_ROOT]")
+            .of(ValueKind::Path),
         ArgSpec::flag("dry-run", None, "Show the plan, change nothing"),
         ArgSpec::flag("json", None, "Print data as JSON"),
-        ArgSpec { kind: ArgKind::Count, ..ArgSpec::flag("verbose", Some('v'), "Say more; twice for debugging") },
+        ArgSpec {
+            kind: ArgKind::Count,
+            ..ArgSpec::flag("verbose", Some('v'), "Say more; twice for debugging")
+        },
         ArgSpec::flag("quiet", None, "Say nothing but errors"),
         color,
         ArgSpec::flag("no-progress", None, "Show no progress bars"),
         ArgSpec::flag("yes", None, "Answer yes to every question"),
-        ArgSpec::option("jobs", None, "N", "Start or stop N jails at once [default: number of processors]")
-            .of(ValueKind::Number),
+        ArgSpec::option(
+            "jobs",
+            None,
+            "N",
+            "Start or stop N jails at once [default: number of processors]",
+        )
+        .of(ValueKind::Number),
     ]
 }

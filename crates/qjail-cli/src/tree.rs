@@ -25,13 +25,27 @@ pub(crate) fn build(commands: &[Extended<'_>], globals: &[ArgSpec]) -> Command {
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .disable_version_flag(true)
-        .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help").help_heading(GLOBAL))
-        .arg(Arg::new("version").long("version").action(ArgAction::Version).help("Print version").help_heading(GLOBAL))
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .action(ArgAction::Help)
+                .help("Print help")
+                .help_heading(GLOBAL),
+        )
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Print version")
+                .help_heading(GLOBAL),
+        )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(110)
         .args(globals.iter().map(|g| arg("", g).help_heading(GLOBAL)));
-    commands.iter().fold(root, |root, c| root.subcommand(command(c.spec, &c.extensions, globals)))
+    commands.iter().fold(root, |root, c| {
+        root.subcommand(command(c.spec, &c.extensions, globals))
+    })
 }
 
 fn command(spec: &CommandSpec, extensions: &[(&str, &str, &[ArgSpec])], globals: &[ArgSpec]) -> Command {
@@ -39,18 +53,30 @@ fn command(spec: &CommandSpec, extensions: &[(&str, &str, &[ArgSpec])], globals:
         .about(spec.about.clone())
         .disable_help_flag(true)
         .disable_help_subcommand(true)
-        .arg(Arg::new("help").long("help").action(ArgAction::Help).help("Print help").help_heading(GLOBAL))
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .action(ArgAction::Help)
+                .help("Print help")
+                .help_heading(GLOBAL),
+        )
         .args(spec.args.iter().map(|a| arg("", a)));
     if !spec.long_about.is_empty() {
         command = command.long_about(spec.long_about.clone());
     }
     for (plugin, heading, args) in extensions {
-        command = command.args(args.iter().map(|a| arg(plugin, a).help_heading((*heading).to_owned())));
+        command = command.args(
+            args.iter()
+                .map(|a| arg(plugin, a).help_heading((*heading).to_owned())),
+        );
     }
     let letters: Vec<char> = command.get_arguments().filter_map(Arg::get_short).collect();
     for global in globals {
         let taken = global.short.is_some_and(|s| letters.contains(&s));
-        let global = ArgSpec { short: global.short.filter(|_| !taken), ..global.clone() };
+        let global = ArgSpec {
+            short: global.short.filter(|_| !taken),
+            ..global.clone()
+        };
         command = command.arg(arg("", &global).help_heading(GLOBAL).display_order(900));
     }
     if !spec.examples.is_empty() {
@@ -67,19 +93,30 @@ fn command(spec: &CommandSpec, extensions: &[(&str, &str, &[ArgSpec])], globals:
 }
 
 fn examples(spec: &CommandSpec) -> String {
-    let lines = spec.examples.iter().map(|e| format!("  qjail {}\n      {}", e.line, e.about));
+    let lines = spec
+        .examples
+        .iter()
+        .map(|e| format!("  qjail {}\n      {}", e.line, e.about));
     format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// The id of an argument in the parser: plugins have a name space each.
 fn id(plugin: &str, spec: &ArgSpec) -> String {
-    if plugin.is_empty() { spec.id.clone() } else { format!("{plugin}:{}", spec.id) }
+    if plugin.is_empty() {
+        spec.id.clone()
+    } else {
+        format!("{plugin}:{}", spec.id)
+    }
 }
 
 fn arg(plugin: &str, spec: &ArgSpec) -> Arg {
-    let mut arg = Arg::new(id(plugin, spec)).help(spec.help.clone()).required(spec.required);
+    let mut arg = Arg::new(id(plugin, spec))
+        .help(spec.help.clone())
+        .required(spec.required);
     if spec.kind != ArgKind::Positional {
-        arg = arg.short(spec.short).long(spec.long.clone().unwrap_or_else(|| spec.id.clone()));
+        arg = arg
+            .short(spec.short)
+            .long(spec.long.clone().unwrap_or_else(|| spec.id.clone()));
         arg = arg.visible_aliases(spec.aliases.iter().cloned());
     }
     let others = |ids: &[String]| ids.iter().map(|i| prefixed(plugin, i)).collect::<Vec<_>>();
@@ -113,7 +150,11 @@ fn arg(plugin: &str, spec: &ArgSpec) -> Arg {
 }
 
 fn prefixed(plugin: &str, id: &str) -> String {
-    if plugin.is_empty() { id.to_owned() } else { format!("{plugin}:{id}") }
+    if plugin.is_empty() {
+        id.to_owned()
+    } else {
+        format!("{plugin}:{id}")
+    }
 }
 
 fn parser(spec: &ArgSpec) -> ValueParser {
@@ -127,7 +168,9 @@ fn parser(spec: &ArgSpec) -> ValueParser {
 /// Checks a value, and makes a path absolute.
 fn check(kind: ValueKind, text: &str) -> Result<String, String> {
     fn is<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<String, String> {
-        text.parse::<T>().map(|_| text.to_owned()).map_err(|e| e.to_string())
+        text.parse::<T>()
+            .map(|_| text.to_owned())
+            .map_err(|e| e.to_string())
     }
     match kind {
         ValueKind::Text => Ok(text.to_owned()),
@@ -141,7 +184,9 @@ fn check(kind: ValueKind, text: &str) -> Result<String, String> {
         ValueKind::Number => is::<u32>(text).map_err(|_| "not a whole number".to_owned()),
         ValueKind::Path => {
             let path = std::path::absolute(text).map_err(|e| e.to_string())?;
-            path.into_os_string().into_string().map_err(|_| "the path is not UTF-8".to_owned())
+            path.into_os_string()
+                .into_string()
+                .map_err(|_| "the path is not UTF-8".to_owned())
         }
     }
 }

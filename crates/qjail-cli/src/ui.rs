@@ -37,7 +37,10 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn new(tone: Tone) -> Self {
-        Self { tone, bar: Mutex::default() }
+        Self {
+            tone,
+            bar: Mutex::default(),
+        }
     }
 
     fn say(&self, line: &str) {
@@ -110,7 +113,9 @@ fn bar(progress: &Progress) -> ProgressBar {
         (false, false) => "{msg} {spinner} {pos}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = progress.total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let bar = progress
+        .total
+        .map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(progress.about.clone());
     bar
@@ -118,5 +123,9 @@ fn bar(progress: &Progress) -> ProgressBar {
 
 /// `text` in a colour of SGR (ECMA-48), where colour is wanted.
 pub(crate) fn paint(color: bool, code: &str, text: &str) -> String {
-    if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if color {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }

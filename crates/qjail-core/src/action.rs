@@ -68,7 +68,10 @@ impl Action {
     /// A step of the core's own.
     #[must_use]
     pub fn own(what: Step) -> Self {
-        Self::Step { owner: "core".to_owned(), what }
+        Self::Step {
+            owner: "core".to_owned(),
+            what,
+        }
     }
 }
 
@@ -90,7 +93,9 @@ impl fmt::Display for Action {
                     write!(f, "; {} on /{} {how}", m.source.display(), m.target)
                 })
             }
-            Self::StopJail { spec, force: true, .. } => write!(f, "kill jail {}", spec.name),
+            Self::StopJail {
+                spec, force: true, ..
+            } => write!(f, "kill jail {}", spec.name),
             Self::StopJail { spec, .. } => write!(f, "stop jail {}", spec.name),
         }
     }
@@ -99,7 +104,11 @@ impl fmt::Display for Action {
 fn describe(step: &Step) -> String {
     match step {
         Step::MakeDir { at, mode } => format!("make directory {at} (mode {mode:04o})"),
-        Step::WriteFile { at, if_exists: IfExists::Keep, .. } => format!("write {at} unless it exists"),
+        Step::WriteFile {
+            at,
+            if_exists: IfExists::Keep,
+            ..
+        } => format!("write {at} unless it exists"),
         Step::WriteFile { at, .. } => format!("write {at}"),
         Step::EnsureLine { at, line, .. } => format!("line in {at}: {line}"),
         Step::RemoveFile { at } => format!("remove {at}"),
@@ -107,7 +116,10 @@ fn describe(step: &Step) -> String {
         Step::CopyTree { from, to } => format!("copy {from} to {to}"),
         Step::RemoveTree { at } => format!("remove {at} and all below it"),
         Step::Rename { from, to } => format!("rename {from} to {to}"),
-        Step::Setting { path, value: Some(value) } => format!("setting {} = {value}", path.join(".")),
+        Step::Setting {
+            path,
+            value: Some(value),
+        } => format!("setting {} = {value}", path.join(".")),
         Step::Setting { path, value: None } => format!("remove setting {}", path.join(".")),
         Step::EnsureInterface { name, addresses } => {
             format!("interface {name} up with {}", join(addresses))
@@ -128,7 +140,11 @@ fn describe_rc(variable: &str, change: &RcChange) -> String {
 }
 
 fn join(items: &[impl fmt::Display]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Where a jail's root is while it is being made: a name that no jail can have.

@@ -86,11 +86,28 @@ impl Engine {
             Some(value) => settings.set(&path, value)?,
             None => settings.unset(&path)?,
         }
+        if settings.to_text().is_empty() {
+            return self.remove_settings();
+        }
         Ok(settings.save()?)
     }
 
+    /// A file that says nothing is the same as none, which is what there was before the first setting.
+    fn remove_settings(&self) -> Result<()> {
+        let path = self.layout.settings_file();
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::new(format!("remove {}: {e}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn port(&self, plugin: &str) -> Port<'_> {
-        Port { engine: self, plugin: plugin.to_owned() }
+        Port {
+            engine: self,
+            plugin: plugin.to_owned(),
+        }
     }
 
     /// Where a plan of this command works; `jail` is the jail's directory below the zone's.
@@ -112,7 +129,13 @@ impl Engine {
             return Ok(());
         }
         let missing = self.system.missing(need);
-        let errors = missing.into_iter().map(|m| Error { hint: m.hint, ..Error::new(m.what) }).collect();
+        let errors = missing
+            .into_iter()
+            .map(|m| Error {
+                hint: m.hint,
+                ..Error::new(m.what)
+            })
+            .collect();
         Error::all(errors).map_or(Ok(()), Err)
     }
 
@@ -130,6 +153,7 @@ impl Engine {
         if self.dry_run {
             return Ok(None);
         }
+        self.layout.create()?;
         let lock = Lock::acquire(&self.layout.locks_dir(), name, &self.command, wait)?;
         self.recover_one(name)?;
         Ok(Some(lock))
@@ -151,10 +175,18 @@ impl Engine {
         if self.dry_run {
             return;
         }
-        let Ok(pending) = Journal::pending(&self.layout.journal_dir()) else { return };
-        for name in pending.into_iter().map(|p| p.name).collect::<std::collections::BTreeSet<_>>() {
+        let Ok(pending) = Journal::pending(&self.layout.journal_dir()) else {
+            return;
+        };
+        for name in pending
+            .into_iter()
+            .map(|p| p.name)
+            .collect::<std::collections::BTreeSet<_>>()
+        {
             // A lock that is held belongs to a command that still runs.
-            let Ok(_lock) = Lock::acquire(&self.layout.locks_dir(), &name, &self.command, Wait::No) else { continue };
+            let Ok(_lock) = Lock::acquire(&self.layout.locks_dir(), &name, &self.command, Wait::No) else {
+                continue;
+            };
             if let Err(e) = self.recover_one(&name) {
                 self.warn(&e.to_string());
             }
@@ -197,14 +229,20 @@ impl Engine {
 
     /// The definitions of the command's zone.
     pub(crate) fn zone_jails(&self) -> Vec<(JailName, Definition)> {
-        self.all().into_iter().filter(|(_, d)| d.zone == self.zone).collect()
+        self.all()
+            .into_iter()
+            .filter(|(_, d)| d.zone == self.zone)
+            .collect()
     }
 
     /// The jails of the command's zone that are meant, in the order of their names, and an error for each selector
     /// that means none. No selector means all.
-    pub(crate) fn select(&self, selectors: &[Selector]) -> (Vec<JailName>, Vec<Error>) {
+    pub fn select(&self, selectors: &[Selector]) -> (Vec<JailName>, Vec<Error>) {
         if selectors.is_empty() {
-            return (self.zone_jails().into_iter().map(|(n, _)| n).collect(), Vec::new());
+            return (
+                self.zone_jails().into_iter().map(|(n, _)| n).collect(),
+                Vec::new(),
+            );
         }
         let mut names = std::collections::BTreeSet::new();
         let mut errors = Vec::new();
@@ -216,7 +254,8 @@ impl Engine {
                     Err(e) => errors.push(e),
                 },
                 Selector::Prefix(prefix) => {
-                    let known = known.get_or_insert_with(|| self.zone_jails().into_iter().map(|(n, _)| n).collect());
+                    let known =
+                        known.get_or_insert_with(|| self.zone_jails().into_iter().map(|(n, _)| n).collect());
                     let before = names.len();
                     names.extend(known.iter().filter(|n| selector.matches(n)).cloned());
                     if names.len() == before {
@@ -248,14 +287,21 @@ impl Engine {
     pub(crate) fn jail_infos(&self, plugin: &str) -> Vec<JailInfo> {
         let defined = self.all();
         let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        defined.iter().map(|(n, d)| jail_info(n, d, plugin)).chain(planned.iter().cloned()).collect()
+        defined
+            .iter()
+            .map(|(n, d)| jail_info(n, d, plugin))
+            .chain(planned.iter().cloned())
+            .collect()
     }
 }
 
 /// A jail as plugin `plugin` sees it.
 pub(crate) fn jail_info(name: &JailName, definition: &Definition, plugin: &str) -> JailInfo {
     let kept = definition.plugins.get(plugin).cloned().unwrap_or_default();
-    let kept = serde_json::to_value(kept).ok().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
+    let kept = serde_json::to_value(kept)
+        .ok()
+        .and_then(|v| serde_json::from_value(v).ok())
+        .unwrap_or_default();
     JailInfo {
         name: name.to_string(),
         zone: definition.zone.as_ref().map(ToString::to_string),

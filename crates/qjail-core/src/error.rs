@@ -35,18 +35,29 @@ pub struct Error {
 impl Error {
     /// A failure.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Failed, message: message.to_string(), hint: None, more: Vec::new() }
+        Self {
+            kind: Kind::Failed,
+            message: message.to_string(),
+            hint: None,
+            more: Vec::new(),
+        }
     }
 
     /// A mistake in the command line.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Usage, ..Self::new(message) }
+        Self {
+            kind: Kind::Usage,
+            ..Self::new(message)
+        }
     }
 
     /// The user has had enough.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self { kind: Kind::Cancelled, ..Self::new("interrupted") }
+        Self {
+            kind: Kind::Cancelled,
+            ..Self::new("interrupted")
+        }
     }
 
     /// The same with a hint.
@@ -97,7 +108,11 @@ impl From<qjail_fs::Error> for Error {
             return Self::cancelled();
         }
         let error = Self::new(&e);
-        if e.is_no_space() { error.hint("free some space there and try again; nothing was changed") } else { error }
+        if e.is_no_space() {
+            error.hint("free some space there and try again; nothing was changed")
+        } else {
+            error
+        }
     }
 }
 
@@ -127,6 +142,9 @@ impl From<PluginError> for Error {
 
 impl From<Objection> for Error {
     fn from(o: Objection) -> Self {
-        Self { hint: o.hint, ..Self::new(o.message) }
+        Self {
+            hint: o.hint,
+            ..Self::new(o.message)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use qjail_fs::{CopyOptions, Kind, OnConflict, RelPath, Root};
 use qjail_model::Flavor;
-use qjail_plugin_api::{At, Place};
+use qjail_plugin_api::Place;
 
 use crate::action::{ThickSource, jails};
 use crate::engine::Engine;
@@ -28,8 +28,16 @@ pub(crate) fn list(places: &Places) -> Result<Vec<(String, Result<Flavor>)>> {
     }
     let flavors = jails.open_dir(&path)?;
     let entries = flavors.list(&RelPath::root())?;
-    let names = entries.into_iter().filter(|e| e.kind == Kind::Dir).filter_map(|e| e.name.into_string().ok());
-    Ok(names.map(|name| { let rules = rules_of(places, &name); (name, rules) }).collect())
+    let names = entries
+        .into_iter()
+        .filter(|e| e.kind == Kind::Dir)
+        .filter_map(|e| e.name.into_string().ok());
+    Ok(names
+        .map(|name| {
+            let rules = rules_of(places, &name);
+            (name, rules)
+        })
+        .collect())
 }
 
 /// The rules of one flavor; a flavor without the file has none.
@@ -60,28 +68,43 @@ pub(crate) fn merge(engine: &Engine, places: &Places, name: &str) -> Result<()> 
         }
     }
     let cancelled = || engine.cancelled();
-    let options =
-        CopyOptions { skip: &skip, on_conflict: OnConflict::MergeReplace, cancelled: &cancelled, ..CopyOptions::default() };
-    qjail_fs::copy_tree(&source, &target, &options).map_err(|e| Error::from(e).about(format!("flavor {name}")))?;
-    rules.file.iter().filter(|r| r.mode.is_some()).try_for_each(|rule| {
-        let path = rel(&rule.path)?;
-        if skip.contains(&path) || target.metadata(&path)?.is_none() {
-            return Ok(());
-        }
-        Ok(target.set_mode(&path, rule.mode.unwrap_or(0o644))?)
-    })
+    let options = CopyOptions {
+        skip: &skip,
+        on_conflict: OnConflict::MergeReplace,
+        cancelled: &cancelled,
+        ..CopyOptions::default()
+    };
+    qjail_fs::copy_tree(&source, &target, &options)
+        .map_err(|e| Error::from(e).about(format!("flavor {name}")))?;
+    rules
+        .file
+        .iter()
+        .filter(|r| r.mode.is_some())
+        .try_for_each(|rule| {
+            let path = rel(&rule.path)?;
+            if skip.contains(&path) || target.metadata(&path)?.is_none() {
+                return Ok(());
+            }
+            Ok(target.set_mode(&path, rule.mode.unwrap_or(0o644))?)
+        })
 }
 
 /// Replaces every link to `/sharedfs/…` in the jail of `places` by a copy of what a jail would see there.
 pub(crate) fn thicken(engine: &Engine, places: &Places, sources: &[ThickSource]) -> Result<()> {
     let target = places.open(Place::Jail)?;
     for path in shared_links(&target)? {
-        let from = source_of(sources, &path)
-            .ok_or_else(|| Error::new(format!("nothing provides /{SHARED}/{path}, which /{path} points to")))?;
+        let from = source_of(sources, &path).ok_or_else(|| {
+            Error::new(format!(
+                "nothing provides /{SHARED}/{path}, which /{path} points to"
+            ))
+        })?;
         target.remove_file(&path)?;
         target.make_dirs(&path, 0o755, None)?;
         let cancelled = || engine.cancelled();
-        let options = CopyOptions { cancelled: &cancelled, ..CopyOptions::default() };
+        let options = CopyOptions {
+            cancelled: &cancelled,
+            ..CopyOptions::default()
+        };
         qjail_fs::copy_tree(&from?, &target.open_dir(&path)?, &options)?;
     }
     Ok(())
@@ -97,7 +120,7 @@ fn shared_links(root: &Root) -> Result<Vec<RelPath>> {
         for entry in root.list(&dir)? {
             let path = dir.join(&entry.name).map_err(|e| Error::new(e))?;
             let shared = format!("/{SHARED}/{path}");
-            if entry.kind == Kind::Symlink && root.read_link(&path)?.to_str() == Some(shared.as_str()) {
+            if entry.kind == Kind::Link && root.read_link(&path)?.to_str() == Some(shared.as_str()) {
                 links.push(path);
             }
         }
@@ -110,16 +133,18 @@ fn source_of(sources: &[ThickSource], path: &RelPath) -> Option<Result<Root>> {
     let wanted = format!("{SHARED}/{path}");
     let covers = |s: &&ThickSource| wanted == s.target || wanted.starts_with(&format!("{}/", s.target));
     let best = sources.iter().filter(covers).max_by_key(|s| s.target.len())?;
-    let rest = wanted.strip_prefix(&best.target)?.trim_start_matches('/').to_owned();
+    let rest = wanted
+        .strip_prefix(&best.target)?
+        .trim_start_matches('/')
+        .to_owned();
     Some(open_below(&best.source, &rest))
 }
 
 fn open_below(source: &str, rest: &str) -> Result<Root> {
     let root = Root::open(source.as_ref())?;
-    if rest.is_empty() { Ok(root) } else { Ok(root.open_dir(&rel(rest)?)?) }
-}
-
-/// The place of a flavor's directory.
-pub(crate) fn place(name: &str) -> At {
-    jails(&format!("flavors/{name}"))
+    if rest.is_empty() {
+        Ok(root)
+    } else {
+        Ok(root.open_dir(&rel(rest)?)?)
+    }
 }

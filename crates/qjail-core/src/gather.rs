@@ -43,7 +43,11 @@ pub(crate) struct Gathered {
 ///
 /// # Errors
 /// Every objection in one error; or a plugin that can not answer.
-pub(crate) fn gather(engine: &Engine, question: &Question<'_>, mut objections: Vec<Error>) -> Result<Gathered> {
+pub(crate) fn gather(
+    engine: &Engine,
+    question: &Question<'_>,
+    mut objections: Vec<Error>,
+) -> Result<Gathered> {
     let mut requests = Vec::new();
     for plugin in plugins_of(engine, question.event) {
         let mut request = request(engine, question, &plugin)?;
@@ -92,7 +96,9 @@ fn request(engine: &Engine, question: &Question<'_>, plugin: &str) -> Result<Hoo
         jail: jail_info(question.name, question.definition, plugin),
         options: question.options.get(plugin).cloned().unwrap_or_default(),
         duplicate: question.duplicate,
-        context: question.places.context(engine.system.os(), settings, engine.dry_run),
+        context: question
+            .places
+            .context(engine.system.os(), settings, engine.dry_run),
     })
 }
 
@@ -102,7 +108,9 @@ fn plan(engine: &Engine, event: Event, requests: Vec<(String, HookRequest)>) -> 
     let mut all = Gathered::default();
     for point in [Point::Pre, Point::Post] {
         for plugin in engine.registry.hooks(event, point) {
-            let Some(request) = requests.get_mut(&plugin) else { continue };
+            let Some(request) = requests.get_mut(&plugin) else {
+                continue;
+            };
             request.point = point;
             let plan = engine.registry.plan(&plugin, &engine.port(&plugin), request)?;
             for (key, value) in plan.params {
@@ -116,7 +124,11 @@ fn plan(engine: &Engine, event: Event, requests: Vec<(String, HookRequest)>) -> 
                 all.keep.insert(plugin.clone(), to_toml(&plugin, &keep)?);
             }
             all.mounts.extend(plan.mounts);
-            let side = if point == Point::Pre { &mut all.pre } else { &mut all.post };
+            let side = if point == Point::Pre {
+                &mut all.pre
+            } else {
+                &mut all.post
+            };
             side.extend(owned(&plugin, plan.steps)?);
             all.commit.extend(owned(&plugin, plan.commit)?);
             all.cleanup.extend(owned(&plugin, plan.cleanup)?);
@@ -129,10 +141,10 @@ fn plan(engine: &Engine, event: Event, requests: Vec<(String, HookRequest)>) -> 
 
 fn one_writer(writers: &mut BTreeMap<String, String>, key: &str, plugin: &str) -> Result<()> {
     match writers.insert(key.to_owned(), plugin.to_owned()) {
-        Some(other) if other != plugin => {
-            Err(Error::new(format!("plugins {other} and {plugin} both set the jail parameter {key}"))
-                .hint("disable one of them: `disable` below [plugins] in qjail.toml"))
-        }
+        Some(other) if other != plugin => Err(Error::new(format!(
+            "plugins {other} and {plugin} both set the jail parameter {key}"
+        ))
+        .hint("disable one of them: `disable` below [plugins] in qjail.toml")),
         _ => Ok(()),
     }
 }
@@ -168,14 +180,23 @@ fn check_paths(step: &Step) -> Result<()> {
 
 fn own(plugin: &str, step: Step) -> Action {
     let what = match step {
-        Step::Plugin { op, about, data, .. } => Step::Plugin { plugin: plugin.to_owned(), op, about, data },
+        Step::Plugin { op, about, data, .. } => Step::Plugin {
+            plugin: plugin.to_owned(),
+            op,
+            about,
+            data,
+        },
         other => other,
     };
-    Action::Step { owner: plugin.to_owned(), what }
+    Action::Step {
+        owner: plugin.to_owned(),
+        what,
+    }
 }
 
 fn to_toml(plugin: &str, keep: &BTreeMap<String, serde_json::Value>) -> Result<toml::Table> {
-    toml::Table::try_from(keep).map_err(|e| Error::new(format!("plugin {plugin}: what it wants to keep: {e}")))
+    toml::Table::try_from(keep)
+        .map_err(|e| Error::new(format!("plugin {plugin}: what it wants to keep: {e}")))
 }
 
 /// Sets and takes away parameters.

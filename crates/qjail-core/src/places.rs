@@ -54,13 +54,19 @@ impl Places {
     /// When it does not exist or is not a directory.
     pub fn open_dir(&self, at: &At) -> Result<Root> {
         let root = self.open(at.place)?;
-        if at.path.is_empty() { Ok(root) } else { Ok(root.open_dir(&rel(&at.path)?)?) }
+        if at.path.is_empty() {
+            Ok(root)
+        } else {
+            Ok(root.open_dir(&rel(&at.path)?)?)
+        }
     }
 
     /// The jail's root directory, absolute, for plugins that are called back.
     #[must_use]
     pub fn jail_root(&self) -> Option<String> {
-        self.jail.as_ref().map(|j| self.jails.join(j).display().to_string())
+        self.jail
+            .as_ref()
+            .map(|j| self.jails.join(j).display().to_string())
     }
 
     /// What a plugin is told of the directories.
@@ -79,7 +85,9 @@ impl Places {
     }
 
     fn jail_dir(&self) -> Result<&str> {
-        self.jail.as_deref().ok_or_else(|| Error::new("the plan names a file of a jail, but it is not about a jail"))
+        self.jail
+            .as_deref()
+            .ok_or_else(|| Error::new("the plan names a file of a jail, but it is not about a jail"))
     }
 }
 

@@ -19,7 +19,10 @@ impl HostPort for Port<'_> {
 
     fn call(&self, op: &str, request: &[u8]) -> std::result::Result<Vec<u8>, Vec<u8>> {
         self.answer(op, request).map_err(|e| {
-            let error = PluginError { hint: e.hint.clone(), ..PluginError::new(&e) };
+            let error = PluginError {
+                hint: e.hint.clone(),
+                ..PluginError::new(&e)
+            };
             serde_json::to_vec(&error).unwrap_or_default()
         })
     }
@@ -59,7 +62,13 @@ impl Port<'_> {
 
     fn host(&self) -> Result<HostInfo> {
         let h = self.engine.system.host()?;
-        Ok(HostInfo { os: h.os, release: h.release, machine: h.machine, machine_arch: h.machine_arch, kernel: h.kernel })
+        Ok(HostInfo {
+            os: h.os,
+            release: h.release,
+            machine: h.machine,
+            machine_arch: h.machine_arch,
+            kernel: h.kernel,
+        })
     }
 }
 

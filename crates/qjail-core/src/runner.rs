@@ -73,18 +73,27 @@ impl Runner<'_> {
         }
         Ok(match what {
             Step::MakeDir { at, .. } => self.was_there(at)?,
-            Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } => Undo::File { old: self.old_file(at)? },
+            Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } => Undo::File {
+                old: self.old_file(at)?,
+            },
             Step::RemoveFile { at } => self.remember_removed(at)?,
-            Step::SetLink { at, .. } => Undo::Link { old: self.old_link(at)? },
-            Step::Setting { path, .. } => Undo::Setting { old: self.engine.settings()?.get(&setting_path(owner, path)) },
-            Step::EnsureInterface { name, addresses } => {
-                Undo::Interface { change: self.interface_change(name, addresses)? }
-            }
-            Step::RcConf { variable, .. } => Undo::Rc { old: self.engine.system.rc_value(variable)? },
+            Step::SetLink { at, .. } => Undo::Link {
+                old: self.old_link(at)?,
+            },
+            Step::Setting { path, .. } => Undo::Setting {
+                old: self.engine.settings()?.get(&setting_path(owner, path)),
+            },
+            Step::EnsureInterface { name, addresses } => Undo::Interface {
+                change: self.interface_change(name, addresses)?,
+            },
+            Step::RcConf { variable, .. } => Undo::Rc {
+                old: self.engine.system.rc_value(variable)?,
+            },
             Step::CopyTree { to, .. } => self.was_there(to)?,
-            Step::RemoveTree { .. } | Step::Rename { .. } | Step::RemoveInterface { .. } | Step::Plugin { .. } => {
-                Undo::Nothing
-            }
+            Step::RemoveTree { .. }
+            | Step::Rename { .. }
+            | Step::RemoveInterface { .. }
+            | Step::Plugin { .. } => Undo::Nothing,
         })
     }
 
@@ -108,7 +117,9 @@ impl Runner<'_> {
     fn remember_own(&self, action: &Action) -> Result<Undo> {
         match action {
             Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name } => {
-                Ok(Undo::Definition { old: self.engine.definitions().read_text(&jail_name(name)?)? })
+                Ok(Undo::Definition {
+                    old: self.engine.definitions().read_text(&jail_name(name)?)?,
+                })
             }
             _ => Ok(Undo::Nothing),
         }
@@ -133,7 +144,10 @@ impl Runner<'_> {
                 Ok(())
             }
             Action::StopJail { spec, force, timeout } => {
-                let how = StopOptions { force: *force, timeout: timeout.map(Duration::from_secs) };
+                let how = StopOptions {
+                    force: *force,
+                    timeout: timeout.map(Duration::from_secs),
+                };
                 Ok(system.stop(spec, how)?)
             }
         }
@@ -143,7 +157,12 @@ impl Runner<'_> {
         let system = &self.engine.system;
         match step {
             Step::MakeDir { at, mode } => self.make_dir(at, *mode),
-            Step::WriteFile { at, content, mode, if_exists } => self.write_file(at, content, *mode, *if_exists),
+            Step::WriteFile {
+                at,
+                content,
+                mode,
+                if_exists,
+            } => self.write_file(at, content, *mode, *if_exists),
             Step::EnsureLine { at, line, key } => {
                 let (root, path) = self.places.resolve(at)?;
                 root.ensure_line(&path, line, key.as_deref())?;
@@ -157,9 +176,9 @@ impl Runner<'_> {
             Step::CopyTree { from, to } => self.copy_tree(from, to),
             Step::RemoveTree { at } => self.remove_tree(at),
             Step::Rename { from, to } => self.rename(from, to),
-            Step::Setting { path, value } => {
-                self.engine.change_setting(&setting_path(owner, path), value.as_ref())
-            }
+            Step::Setting { path, value } => self
+                .engine
+                .change_setting(&setting_path(owner, path), value.as_ref()),
             Step::EnsureInterface { name, addresses } => {
                 system.ensure_interface(name, addresses)?;
                 Ok(())
@@ -174,7 +193,10 @@ impl Runner<'_> {
     pub(crate) fn undo(&self, action: &Action, undo: &Undo) -> Result<()> {
         match (action, undo) {
             (Action::StartJail { spec }, _) => Ok(self.engine.system.cleanup(spec)?),
-            (Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name }, Undo::Definition { old }) => {
+            (
+                Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name },
+                Undo::Definition { old },
+            ) => {
                 let name = jail_name(name)?;
                 match old {
                     Some(text) => Ok(self.engine.definitions().write_text(&name, text)?),
@@ -193,16 +215,17 @@ impl Runner<'_> {
             (_, Undo::There) => Ok(()),
             (Step::MakeDir { at, .. }, _) => self.remove_empty_dir(at),
             (Step::CopyTree { to, .. }, _) => self.remove_tree(to),
-            (Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } | Step::RemoveFile { at }, Undo::File { old }) => {
-                self.restore_file(at, old.as_ref())
-            }
+            (
+                Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } | Step::RemoveFile { at },
+                Undo::File { old },
+            ) => self.restore_file(at, old.as_ref()),
             (Step::SetLink { at, .. } | Step::RemoveFile { at }, Undo::Link { old }) => {
                 self.restore_link(at, old.as_deref())
             }
             (Step::Rename { from, to }, _) => self.rename_back(from, to),
-            (Step::Setting { path, .. }, Undo::Setting { old }) => {
-                self.engine.change_setting(&setting_path(owner, path), old.as_ref())
-            }
+            (Step::Setting { path, .. }, Undo::Setting { old }) => self
+                .engine
+                .change_setting(&setting_path(owner, path), old.as_ref()),
             (Step::EnsureInterface { name, .. }, Undo::Interface { change }) => {
                 Ok(system.remove_interface(name, &change.added, change.created)?)
             }
@@ -211,7 +234,9 @@ impl Runner<'_> {
                 Ok(())
             }
             (Step::RcConf { variable, .. }, Undo::Rc { old }) => {
-                let change = old.clone().map_or(qjail_sys::RcChange::Unset, qjail_sys::RcChange::Set);
+                let change = old
+                    .clone()
+                    .map_or(qjail_sys::RcChange::Unset, qjail_sys::RcChange::Set);
                 Ok(system.rc_conf(variable, &change)?)
             }
             (Step::Plugin { op, data, .. }, _) => self.call_plugin(owner, op, data, true),
@@ -229,9 +254,16 @@ impl Runner<'_> {
 
     fn old_file(&self, at: &At) -> Result<Option<OldFile>> {
         let (root, path) = self.places.resolve(at)?;
-        let Some(meta) = root.metadata(&path)? else { return Ok(None) };
+        let Some(meta) = root.metadata(&path)? else {
+            return Ok(None);
+        };
         let content = root.read(&path, KEEP_LIMIT)?;
-        Ok(Some(OldFile { content, mode: meta.mode & 0o7777, uid: meta.uid, gid: meta.gid }))
+        Ok(Some(OldFile {
+            content,
+            mode: meta.mode & 0o7777,
+            uid: meta.uid,
+            gid: meta.gid,
+        }))
     }
 
     fn old_link(&self, at: &At) -> Result<Option<String>> {
@@ -248,15 +280,32 @@ impl Runner<'_> {
 
     fn remember_removed(&self, at: &At) -> Result<Undo> {
         let (root, path) = self.places.resolve(at)?;
-        let is_link = root.metadata(&path)?.is_some_and(|m| m.kind == qjail_fs::Kind::Symlink);
-        if is_link { Ok(Undo::Link { old: self.old_link(at)? }) } else { Ok(Undo::File { old: self.old_file(at)? }) }
+        let is_link = root
+            .metadata(&path)?
+            .is_some_and(|m| m.kind == qjail_fs::Kind::Link);
+        if is_link {
+            Ok(Undo::Link {
+                old: self.old_link(at)?,
+            })
+        } else {
+            Ok(Undo::File {
+                old: self.old_file(at)?,
+            })
+        }
     }
 
     fn interface_change(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
         let all = self.engine.system.interfaces()?;
         let now = all.iter().find(|i| i.name == name);
-        let added = addresses.iter().filter(|a| now.is_none_or(|i| !i.addresses.contains(a))).copied().collect();
-        Ok(InterfaceChange { created: now.is_none(), added })
+        let added = addresses
+            .iter()
+            .filter(|a| now.is_none_or(|i| !i.addresses.contains(a)))
+            .copied()
+            .collect();
+        Ok(InterfaceChange {
+            created: now.is_none(),
+            added,
+        })
     }
 
     fn make_dir(&self, at: &At, mode: u32) -> Result<()> {
@@ -274,7 +323,16 @@ impl Runner<'_> {
         };
         // What goes with the staging directory need not be on disk before the whole is.
         let sync = !self.in_staging(at);
-        root.write(&path, content.as_bytes(), &WriteOptions { mode, if_exists, sync, ..WriteOptions::default() })?;
+        root.write(
+            &path,
+            content.as_bytes(),
+            &WriteOptions {
+                mode,
+                if_exists,
+                sync,
+                ..WriteOptions::default()
+            },
+        )?;
         Ok(())
     }
 
@@ -290,7 +348,10 @@ impl Runner<'_> {
         root.make_dirs(&path, 0o755, None)?;
         let target = root.open_dir(&path)?;
         let cancelled = || self.engine.cancelled();
-        let options = CopyOptions { cancelled: &cancelled, ..CopyOptions::default() };
+        let options = CopyOptions {
+            cancelled: &cancelled,
+            ..CopyOptions::default()
+        };
         qjail_fs::copy_tree(&source, &target, &options)?;
         Ok(())
     }
@@ -305,7 +366,12 @@ impl Runner<'_> {
     fn remove_empty_dir(&self, at: &At) -> Result<()> {
         let (root, path) = self.places.resolve(at)?;
         match root.remove_dir(&path) {
-            Err(e) if e.io().is_some_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) => Ok(()),
+            Err(e)
+                if e.io()
+                    .is_some_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) =>
+            {
+                Ok(())
+            }
             other => Ok(other.map(drop)?),
         }
     }
@@ -329,16 +395,23 @@ impl Runner<'_> {
 
     fn both(&self, from: &At, to: &At) -> Result<(Root, RelPath, RelPath)> {
         if from.place != to.place {
-            return Err(Error::new(format!("rename {from} to {to}: both must be in the same place")));
+            return Err(Error::new(format!(
+                "rename {from} to {to}: both must be in the same place"
+            )));
         }
         Ok((self.places.open(from.place)?, rel(&from.path)?, rel(&to.path)?))
     }
 
     fn restore_file(&self, at: &At, old: Option<&OldFile>) -> Result<()> {
-        let Some(old) = old else { return self.remove_file(at) };
+        let Some(old) = old else {
+            return self.remove_file(at);
+        };
         let (root, path) = self.places.resolve(at)?;
-        let options =
-            WriteOptions { mode: Some(old.mode), owner: Some((old.uid, old.gid)), ..WriteOptions::default() };
+        let options = WriteOptions {
+            mode: Some(old.mode),
+            owner: Some((old.uid, old.gid)),
+            ..WriteOptions::default()
+        };
         root.write(&path, &old.content, &options)?;
         Ok(())
     }
@@ -364,13 +437,20 @@ impl Runner<'_> {
         };
         let port = self.engine.port(owner);
         let registry = &self.engine.registry;
-        let answer = if undo { registry.undo(owner, &port, &request) } else { registry.step(owner, &port, &request) };
+        let answer = if undo {
+            registry.undo(owner, &port, &request)
+        } else {
+            registry.step(owner, &port, &request)
+        };
         Ok(answer?)
     }
 }
 
 fn setting_path(owner: &str, path: &[String]) -> Vec<String> {
-    ["plugin".to_owned(), owner.to_owned()].into_iter().chain(path.iter().cloned()).collect()
+    ["plugin".to_owned(), owner.to_owned()]
+        .into_iter()
+        .chain(path.iter().cloned())
+        .collect()
 }
 
 fn rc_change(change: &RcChange) -> qjail_sys::RcChange {

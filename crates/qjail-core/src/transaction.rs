@@ -59,7 +59,10 @@ enum Record {
 /// The first failure; everything has been undone then, or [`Error::more`] says what could not be.
 pub(crate) fn execute(engine: &Engine, plan: &Plan) -> Result<()> {
     let mut journal = Journal::begin(&engine.layout.journal_dir(), &plan.lock, plan)?;
-    let runner = Runner { engine, places: &plan.places };
+    let runner = Runner {
+        engine,
+        places: &plan.places,
+    };
     let mut begun = Vec::new();
     match forward(&runner, plan, &mut journal, &mut begun) {
         Ok(()) => finish(&runner, plan, journal),
@@ -72,21 +75,34 @@ pub(crate) fn execute(engine: &Engine, plan: &Plan) -> Result<()> {
                 journal.finish()?;
             } else {
                 error.more.extend(failures);
-                error.more.push(Error::new("the next qjail command tries again to undo the rest"));
+                error
+                    .more
+                    .push(Error::new("the next qjail command tries again to undo the rest"));
             }
             Err(error.about(&plan.title))
         }
     }
 }
 
-fn forward(runner: &Runner<'_>, plan: &Plan, journal: &mut Journal, begun: &mut Vec<(usize, Undo)>) -> Result<()> {
+fn forward(
+    runner: &Runner<'_>,
+    plan: &Plan,
+    journal: &mut Journal,
+    begun: &mut Vec<(usize, Undo)>,
+) -> Result<()> {
     for (index, action) in plan.undoable().enumerate() {
         if runner.engine.cancelled() {
             return Err(Error::cancelled());
         }
         runner.engine.log_action(action);
         let undo = runner.remember(action)?;
-        journal.record(&Record::Begin { index, undo: undo.clone() }, undo.must_last())?;
+        journal.record(
+            &Record::Begin {
+                index,
+                undo: undo.clone(),
+            },
+            undo.must_last(),
+        )?;
         begun.push((index, undo));
         runner.run(action)?;
     }
@@ -98,7 +114,8 @@ fn finish(runner: &Runner<'_>, plan: &Plan, journal: Journal) -> Result<()> {
     for action in &plan.cleanup {
         runner.engine.log_action(action);
         runner.run(action).map_err(|e| {
-            e.about(&plan.title).hint("the change itself is done; the next qjail command tries again to clean up")
+            e.about(&plan.title)
+                .hint("the change itself is done; the next qjail command tries again to clean up")
         })?;
     }
     Ok(journal.finish()?)
@@ -110,7 +127,12 @@ fn backward(runner: &Runner<'_>, plan: &Plan, begun: &[(usize, Undo)]) -> Vec<Er
         .iter()
         .rev()
         .filter_map(|(index, undo)| actions.get(*index).map(|action| (action, undo)))
-        .filter_map(|(action, undo)| runner.undo(action, undo).err().map(|e| e.about(format!("undo: {action}"))))
+        .filter_map(|(action, undo)| {
+            runner
+                .undo(action, undo)
+                .err()
+                .map(|e| e.about(format!("undo: {action}")))
+        })
         .collect()
 }
 
@@ -120,13 +142,19 @@ fn backward(runner: &Runner<'_>, plan: &Plan, begun: &[(usize, Undo)]) -> Vec<Er
 /// What could neither be undone nor finished; the journal stays.
 pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
     let plan: Plan = serde_json::from_value(pending.header.clone()).map_err(|e| {
-        Error::new(format!("journal {}: {e}", pending.path.display()))
-            .hint("it was written by another version of qjail: run that one, or look at the file and remove it")
+        Error::new(format!("journal {}: {e}", pending.path.display())).hint(
+            "it was written by another version of qjail: run that one, or look at the file and remove it",
+        )
     })?;
-    let runner = Runner { engine, places: &plan.places };
+    let runner = Runner {
+        engine,
+        places: &plan.places,
+    };
     if pending.committed {
         for action in &plan.cleanup {
-            runner.run(action).map_err(|e| e.about(format!("finish {}", plan.title)))?;
+            runner
+                .run(action)
+                .map_err(|e| e.about(format!("finish {}", plan.title)))?;
         }
         pending.finish()?;
         return Ok(format!("finished `{}`, which was interrupted", plan.title));

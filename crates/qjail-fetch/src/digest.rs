@@ -43,14 +43,21 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        parse_hex(text).map(Digest).ok_or_else(|| DigestError(text.chars().take(80).collect()))
+        parse_hex(text)
+            .map(Digest)
+            .ok_or_else(|| DigestError(text.chars().take(80).collect()))
     }
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect();
     (digits.len() == 64).then_some(())?;
     bytes.try_into().ok()
 }
@@ -101,7 +108,11 @@ pub struct HashingReader<R> {
 impl<R: Read> HashingReader<R> {
     /// Reads from `inner`.
     pub fn new(inner: R) -> Self {
-        HashingReader { inner, hasher: Hasher::default(), count: 0 }
+        HashingReader {
+            inner,
+            hasher: Hasher::default(),
+            count: 0,
+        }
     }
 
     /// The digest and the number of the bytes read so far. To cover a whole file the caller must have read it to
@@ -161,7 +172,17 @@ mod tests {
 
     #[test]
     fn bad_texts_are_refused() {
-        for bad in ["", "abc", &ABC[1..], &format!("{ABC}0"), &format!("{ABC}00"), &ABC.replace('b', "g"), &ABC.replace('b', "é"), &format!(" {}", &ABC[1..]), &format!("+{}", &ABC[1..])] {
+        for bad in [
+            "",
+            "abc",
+            &ABC[1..],
+            &format!("{ABC}0"),
+            &format!("{ABC}00"),
+            &ABC.replace('b', "g"),
+            &ABC.replace('b', "é"),
+            &format!(" {}", &ABC[1..]),
+            &format!("+{}", &ABC[1..]),
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
         assert_eq!(ABC.to_uppercase().parse::<Digest>().unwrap().to_string(), ABC);

@@ -176,7 +176,10 @@ struct Needed(Option<u64>);
 
 impl fmt::Display for Needed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or_else(|| f.write_str("more"), |n| Size(n).fmt(f))
+        match self.0 {
+            None => f.write_str("more"),
+            Some(n) => Size(n).fmt(f),
+        }
     }
 }
 
@@ -193,7 +196,13 @@ struct Failures<'a>(&'a [MirrorFailure]);
 impl fmt::Display for Failures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, failure) in self.0.iter().enumerate() {
-            write!(f, "{}{}: {}", if i == 0 { "" } else { "; " }, failure.url, failure.error)?;
+            write!(
+                f,
+                "{}{}: {}",
+                if i == 0 { "" } else { "; " },
+                failure.url,
+                failure.error
+            )?;
         }
         Ok(())
     }
@@ -205,7 +214,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let table = [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (195_363_380, "186 MiB"), (3 << 30, "3.0 GiB")];
+        let table = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (195_363_380, "186 MiB"),
+            (3 << 30, "3.0 GiB"),
+        ];
         for (n, want) in table {
             assert_eq!(Size(n).to_string(), want);
         }
@@ -213,11 +228,26 @@ mod tests {
 
     #[test]
     fn messages_are_one_line() {
-        let space = FetchError::NoSpace { directory: "/x".into(), needed: Some(200 << 20), free: 20 << 20 };
-        assert_eq!(space.to_string(), "not enough space: 200 MiB needed, 20 MiB free on /x");
+        let space = FetchError::NoSpace {
+            directory: "/x".into(),
+            needed: Some(200 << 20),
+            free: 20 << 20,
+        };
+        assert_eq!(
+            space.to_string(),
+            "not enough space: 200 MiB needed, 20 MiB free on /x"
+        );
         let failures = FetchError::Mirrors(vec![
-            MirrorFailure { url: "http://a/b".into(), error: MirrorError::Status(404) },
-            MirrorFailure { url: "http://c/b".into(), error: MirrorError::WebPage { expected: "an archive" } },
+            MirrorFailure {
+                url: "http://a/b".into(),
+                error: MirrorError::Status(404),
+            },
+            MirrorFailure {
+                url: "http://c/b".into(),
+                error: MirrorError::WebPage {
+                    expected: "an archive",
+                },
+            },
         ]);
         assert_eq!(
             failures.to_string(),

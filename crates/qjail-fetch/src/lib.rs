@@ -28,5 +28,7 @@ pub use error::{FetchError, MirrorError, MirrorFailure};
 pub use fetch::{Event, Fetched, Request, fetch};
 pub use manifest::{Entry, Manifest, ManifestError, ManifestProblem};
 pub use options::{Expect, Options, Proxies};
-pub use release::{ARCHIVE_MIRRORS, DEFAULT_MIRRORS, Platform, default_release_urls, release_url, release_urls};
+pub use release::{
+    ARCHIVE_MIRRORS, DEFAULT_MIRRORS, Platform, default_release_urls, release_url, release_urls,
+};
 pub use small::fetch_small;

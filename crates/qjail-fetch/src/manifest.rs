@@ -76,14 +76,22 @@ impl Manifest {
             return Err(at(1)(ManifestProblem::WebPage));
         }
         let mut entries: Vec<Entry> = Vec::new();
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (i, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
             let entry = parse_line(line.trim_end_matches('\r')).map_err(at(i + 1))?;
             if entries.iter().any(|e| e.file == entry.file) {
                 return Err(at(i + 1)(ManifestProblem::Duplicate(entry.file)));
             }
             entries.push(entry);
         }
-        if entries.is_empty() { Err(at(1)(ManifestProblem::Empty)) } else { Ok(Manifest { entries }) }
+        if entries.is_empty() {
+            Err(at(1)(ManifestProblem::Empty))
+        } else {
+            Ok(Manifest { entries })
+        }
     }
 
     /// The entry of `file`.
@@ -109,11 +117,16 @@ fn parse_line(line: &str) -> Result<Entry, ManifestProblem> {
     }
     let field = |i: usize| rest.get(i).copied().unwrap_or_default();
     let quoted = field(1);
-    let description = quoted.strip_prefix('"').and_then(|d| d.strip_suffix('"')).unwrap_or(quoted);
+    let description = quoted
+        .strip_prefix('"')
+        .and_then(|d| d.strip_suffix('"'))
+        .unwrap_or(quoted);
     Ok(Entry {
         file: (*file).to_owned(),
         sha256: sha256.parse()?,
-        members: members.parse().map_err(|_| ManifestProblem::Members((*members).to_owned()))?,
+        members: members
+            .parse()
+            .map_err(|_| ManifestProblem::Members((*members).to_owned()))?,
         set: field(0).to_owned(),
         description: description.to_owned(),
         selected: field(2) == "on",
@@ -124,7 +137,11 @@ impl fmt::Display for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for e in &self.entries {
             let on = if e.selected { "on" } else { "off" };
-            writeln!(f, "{}\t{}\t{}\t{}\t\"{}\"\t{on}", e.file, e.sha256, e.members, e.set, e.description)?;
+            writeln!(
+                f,
+                "{}\t{}\t{}\t{}\t\"{}\"\t{on}",
+                e.file, e.sha256, e.members, e.set, e.description
+            )?;
         }
         Ok(())
     }
@@ -146,13 +163,22 @@ mod tests {
         let text = format!("{}lib32.txz\t{HASH}\t1\tlib32\t\"32-bit\"\toff\r\n\r\n", base());
         let manifest = Manifest::parse(&text).unwrap();
         let entry = manifest.entry("base.txz").unwrap();
-        assert_eq!((entry.members, entry.set.as_str(), entry.selected), (30443, "base", true));
+        assert_eq!(
+            (entry.members, entry.set.as_str(), entry.selected),
+            (30443, "base", true)
+        );
         assert_eq!(entry.description, "Base system (MANDATORY)");
         assert_eq!(entry.sha256.to_string(), HASH);
         assert!(!manifest.entry("lib32.txz").unwrap().selected);
         assert_eq!(manifest.entry("lib32"), None);
         assert_eq!(manifest.to_string(), text.replace("\r\n\r\n", "\n"));
-        assert_eq!(Manifest::parse(&format!("base.txz\t{HASH}\t7")).unwrap().entries().len(), 1);
+        assert_eq!(
+            Manifest::parse(&format!("base.txz\t{HASH}\t7"))
+                .unwrap()
+                .entries()
+                .len(),
+            1
+        );
     }
 
     #[test]
@@ -160,13 +186,22 @@ mod tests {
         let b = base();
         let table = [
             (String::new(), "line 1: the file has no entry"),
-            ("<!DOCTYPE html>\n<html>".to_owned(), "line 1: this is a web page, not a MANIFEST"),
-            ("\u{feff}\r\n <html>".to_owned(), "line 1: this is a web page, not a MANIFEST"),
+            (
+                "<!DOCTYPE html>\n<html>".to_owned(),
+                "line 1: this is a web page, not a MANIFEST",
+            ),
+            (
+                "\u{feff}\r\n <html>".to_owned(),
+                "line 1: this is a web page, not a MANIFEST",
+            ),
             (format!("{b}{b}"), "line 2: `base.txz` is listed twice"),
             (format!("{b}\nx.txz"), "line 3: 1 fields"),
             (format!("x.txz\t{}\t1", &HASH[1..]), "is not a sha256"),
             (format!("x.txz\t{HASH}\t-1"), "`-1` is not a number of members"),
-            (format!("../x.txz\t{HASH}\t1"), "`../x.txz` is not a plain file name"),
+            (
+                format!("../x.txz\t{HASH}\t1"),
+                "`../x.txz` is not a plain file name",
+            ),
             (format!("\t{HASH}\t1"), "`` is not a plain file name"),
             (format!("x\0y\t{HASH}\t1"), "is not a plain file name"),
             ("base.txz ac0c 12".to_owned(), "line 1: 1 fields"),
@@ -179,7 +214,14 @@ mod tests {
     }
 
     fn entries() -> impl Strategy<Value = Vec<Entry>> {
-        let entry = ("[a-z0-9][a-z0-9._-]{0,12}", any::<[u8; 32]>(), any::<u64>(), "[a-z0-9-]{0,8}", "[ -~&&[^\"]]{0,20}", any::<bool>());
+        let entry = (
+            "[a-z0-9][a-z0-9._-]{0,12}",
+            any::<[u8; 32]>(),
+            any::<u64>(),
+            "[a-z0-9-]{0,8}",
+            "[ -~&&[^\"]]{0,20}",
+            any::<bool>(),
+        );
         prop::collection::vec(entry, 1..8).prop_map(|all| {
             let mut seen = std::collections::BTreeSet::new();
             all.into_iter()

@@ -77,13 +77,23 @@ impl Proxies {
     /// all but the first, which a CGI server lets a client set) through `lookup`, commonly
     /// `|name| std::env::var(name).ok()`.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&str]| names.iter().filter_map(|n| lookup(n)).find(|v| !v.trim().is_empty());
+        let first = |names: &[&str]| {
+            names
+                .iter()
+                .filter_map(|n| lookup(n))
+                .find(|v| !v.trim().is_empty())
+        };
         let all = first(&["all_proxy", "ALL_PROXY"]);
         Proxies {
             http: first(&["http_proxy"]).or_else(|| all.clone()),
             https: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
             no_proxy: first(&["no_proxy", "NO_PROXY"])
-                .map(|list| list.split(',').map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()).collect())
+                .map(|list| {
+                    list.split(',')
+                        .map(|e| e.trim().to_owned())
+                        .filter(|e| !e.is_empty())
+                        .collect()
+                })
                 .unwrap_or_default(),
         }
     }
@@ -91,13 +101,22 @@ impl Proxies {
     /// The proxy for `url`.
     pub(crate) fn choose(&self, url: &str) -> Option<&str> {
         let (scheme, host) = (url::scheme(url)?, url::host(url)?);
-        let proxy = if scheme == "https" { &self.https } else { &self.http };
-        (!self.no_proxy.iter().any(|entry| covers(entry, &host))).then_some(proxy.as_deref()).flatten()
+        let proxy = if scheme == "https" {
+            &self.https
+        } else {
+            &self.http
+        };
+        (!self.no_proxy.iter().any(|entry| covers(entry, &host)))
+            .then_some(proxy.as_deref())
+            .flatten()
     }
 }
 
 fn covers(entry: &str, host: &str) -> bool {
-    let entry = entry.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+    let entry = entry
+        .trim_start_matches("*.")
+        .trim_start_matches('.')
+        .to_ascii_lowercase();
     entry == "*" || host == entry || host.strip_suffix(&entry).is_some_and(|rest| rest.ends_with('.'))
 }
 
@@ -107,7 +126,11 @@ mod tests {
 
     #[test]
     fn proxies_by_scheme_and_host() {
-        let vars = [("http_proxy", "http://p:1"), ("HTTPS_PROXY", "http://p:2"), ("no_proxy", "localhost, .lan,*.org")];
+        let vars = [
+            ("http_proxy", "http://p:1"),
+            ("HTTPS_PROXY", "http://p:2"),
+            ("no_proxy", "localhost, .lan,*.org"),
+        ];
         let proxies = Proxies::from_variables(|n| vars.iter().find(|v| v.0 == n).map(|v| v.1.to_owned()));
         let table = [
             ("http://a.example/x", Some("http://p:1")),
@@ -133,6 +156,9 @@ mod tests {
         });
         assert_eq!(proxies, Proxies::default());
         let all = Proxies::from_variables(|n| (n == "ALL_PROXY").then(|| "http://p".to_owned()));
-        assert_eq!((all.http.as_deref(), all.https.as_deref()), (Some("http://p"), Some("http://p")));
+        assert_eq!(
+            (all.http.as_deref(), all.https.as_deref()),
+            (Some("http://p"), Some("http://p"))
+        );
     }
 }

@@ -2,7 +2,10 @@
 //! (`releases/<machine>/<machine_arch>/<X.Y-RELEASE>/<file>`), which mirrors keep below a prefix of their own.
 
 /// Servers asked when the user names none.
-pub const DEFAULT_MIRRORS: [&str; 2] = ["https://download.freebsd.org", "https://ftp.freebsd.org/pub/FreeBSD"];
+pub const DEFAULT_MIRRORS: [&str; 2] = [
+    "https://download.freebsd.org",
+    "https://ftp.freebsd.org/pub/FreeBSD",
+];
 
 /// Where releases go after their end of life; asked after [`DEFAULT_MIRRORS`].
 pub const ARCHIVE_MIRRORS: [&str; 1] = ["https://ftp-archive.freebsd.org/pub/FreeBSD-Archive/old-releases"];
@@ -38,19 +41,34 @@ pub fn release_url(mirror: &str, platform: Platform<'_>, release: &str, file: &s
 #[must_use]
 pub fn release_urls(mirror: &str, platform: Platform<'_>, release: &str, file: &str) -> Vec<String> {
     let base = with_scheme(mirror);
-    prefixes(mirror).iter().map(|prefix| release_url_below(&base, platform, release, file, prefix)).collect()
+    prefixes(mirror)
+        .iter()
+        .map(|prefix| release_url_below(&base, platform, release, file, prefix))
+        .collect()
 }
 
 /// The URLs to try when the user names no mirror: the project's servers, then (for releases) its archive.
 #[must_use]
 pub fn default_release_urls(platform: Platform<'_>, release: &str, file: &str) -> Vec<String> {
-    let archive: &[&str] = if is_snapshot(release) { &[] } else { &ARCHIVE_MIRRORS };
-    DEFAULT_MIRRORS.iter().chain(archive).map(|m| release_url(m, platform, release, file)).collect()
+    let archive: &[&str] = if is_snapshot(release) {
+        &[]
+    } else {
+        &ARCHIVE_MIRRORS
+    };
+    DEFAULT_MIRRORS
+        .iter()
+        .chain(archive)
+        .map(|m| release_url(m, platform, release, file))
+        .collect()
 }
 
 fn with_scheme(mirror: &str) -> String {
     let mirror = mirror.trim().trim_end_matches('/');
-    if mirror.contains("://") { mirror.to_owned() } else { format!("https://{mirror}") }
+    if mirror.contains("://") {
+        mirror.to_owned()
+    } else {
+        format!("https://{mirror}")
+    }
 }
 
 /// The prefixes worth a try: for a URL with a path only the path itself.
@@ -70,7 +88,11 @@ fn prefixes(mirror: &str) -> &'static [&'static str] {
 fn release_url_below(base: &str, platform: Platform<'_>, release: &str, file: &str, prefix: &str) -> String {
     let mut parts: Vec<&str> = base.split('/').collect();
     parts.extend(prefix.split('/').filter(|p| !p.is_empty()));
-    let tree = if is_snapshot(release) { "snapshots" } else { "releases" };
+    let tree = if is_snapshot(release) {
+        "snapshots"
+    } else {
+        "releases"
+    };
     let wanted = [platform.machine, platform.machine_arch, release];
     parts.extend(missing(&parts, tree, &wanted));
     parts.push(file);
@@ -83,7 +105,11 @@ fn missing<'a>(have: &[&str], tree: &'a str, wanted: &[&'a str; 3]) -> Vec<&'a s
         return Vec::new();
     }
     // The parts before the third are scheme, nothing, and host.
-    let below = have.iter().rposition(|part| TREES.contains(part)).filter(|at| *at > 2).map(|at| &have[at + 1..]);
+    let below = have
+        .iter()
+        .rposition(|part| TREES.contains(part))
+        .filter(|at| *at > 2)
+        .map(|at| &have[at + 1..]);
     match below {
         Some(below) if wanted.starts_with(below) => wanted[below.len()..].to_vec(),
         _ => [&[tree], wanted.as_slice()].concat(),
@@ -101,29 +127,80 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const AMD64: Platform<'_> = Platform { machine: "amd64", machine_arch: "amd64" };
-    const ARM64: Platform<'_> = Platform { machine: "arm64", machine_arch: "aarch64" };
+    const AMD64: Platform<'_> = Platform {
+        machine: "amd64",
+        machine_arch: "amd64",
+    };
+    const ARM64: Platform<'_> = Platform {
+        machine: "arm64",
+        machine_arch: "aarch64",
+    };
 
     #[test]
     fn table() {
         let rel = "15.0-RELEASE";
         let table = [
-            ("https://download.freebsd.org", "https://download.freebsd.org/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("download.freebsd.org", "https://download.freebsd.org/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("https://download.freebsd.org/ftp/", "https://download.freebsd.org/ftp/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("https://mirrors.ustc.edu.cn/freebsd", "https://mirrors.ustc.edu.cn/freebsd/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("https://mirrors.ustc.edu.cn/freebsd/releases//", "https://mirrors.ustc.edu.cn/freebsd/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("http://m/releases/arm64", "http://m/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("http://m/releases/arm64/aarch64", "http://m/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("http://m/releases/arm64/15.0-RELEASE/", "http://m/releases/arm64/15.0-RELEASE/base.txz"),
+            (
+                "https://download.freebsd.org",
+                "https://download.freebsd.org/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "download.freebsd.org",
+                "https://download.freebsd.org/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "https://download.freebsd.org/ftp/",
+                "https://download.freebsd.org/ftp/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "https://mirrors.ustc.edu.cn/freebsd",
+                "https://mirrors.ustc.edu.cn/freebsd/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "https://mirrors.ustc.edu.cn/freebsd/releases//",
+                "https://mirrors.ustc.edu.cn/freebsd/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "http://m/releases/arm64",
+                "http://m/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "http://m/releases/arm64/aarch64",
+                "http://m/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "http://m/releases/arm64/15.0-RELEASE/",
+                "http://m/releases/arm64/15.0-RELEASE/base.txz",
+            ),
             ("http://m/x/15.0-RELEASE", "http://m/x/15.0-RELEASE/base.txz"),
-            ("http://m/x/14.3-RELEASE", "http://m/x/14.3-RELEASE/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("http://releases", "http://releases/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("ftp.freebsd.org", "https://ftp.freebsd.org/pub/FreeBSD/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("http://ftp2.de.freebsd.org", "http://ftp2.de.freebsd.org/pub/FreeBSD/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("ftp-archive.freebsd.org", "https://ftp-archive.freebsd.org/pub/FreeBSD-Archive/old-releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            ("file:///srv/mirror", "file:///srv/mirror/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
-            (" http://m:8080/ ", "http://m:8080/releases/arm64/aarch64/15.0-RELEASE/base.txz"),
+            (
+                "http://m/x/14.3-RELEASE",
+                "http://m/x/14.3-RELEASE/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "http://releases",
+                "http://releases/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "ftp.freebsd.org",
+                "https://ftp.freebsd.org/pub/FreeBSD/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "http://ftp2.de.freebsd.org",
+                "http://ftp2.de.freebsd.org/pub/FreeBSD/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "ftp-archive.freebsd.org",
+                "https://ftp-archive.freebsd.org/pub/FreeBSD-Archive/old-releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                "file:///srv/mirror",
+                "file:///srv/mirror/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
+            (
+                " http://m:8080/ ",
+                "http://m:8080/releases/arm64/aarch64/15.0-RELEASE/base.txz",
+            ),
         ];
         for (mirror, want) in table {
             assert_eq!(release_url(mirror, ARM64, rel, "base.txz"), want, "{mirror}");
@@ -141,14 +218,20 @@ mod tests {
                 "https://mirror.example:8080/pub/FreeBSD/releases/amd64/amd64/14.3-RELEASE/MANIFEST",
             ]
         );
-        assert_eq!(release_urls("https://m/freebsd", AMD64, "14.3-RELEASE", "MANIFEST").len(), 1);
+        assert_eq!(
+            release_urls("https://m/freebsd", AMD64, "14.3-RELEASE", "MANIFEST").len(),
+            1
+        );
     }
 
     #[test]
     fn snapshots_and_archive() {
         for release in ["15.0-STABLE", "16.0-CURRENT", "15.0-ALPHA2", "15.1-PRERELEASE"] {
             let urls = default_release_urls(AMD64, release, "base.txz");
-            assert_eq!(urls[0], format!("https://download.freebsd.org/snapshots/amd64/amd64/{release}/base.txz"));
+            assert_eq!(
+                urls[0],
+                format!("https://download.freebsd.org/snapshots/amd64/amd64/{release}/base.txz")
+            );
             assert!(urls.iter().all(|u| !u.contains("archive")), "{urls:?}");
         }
         for release in ["12.4-RELEASE", "15.0-BETA1", "15.0-RC2"] {
@@ -156,7 +239,9 @@ mod tests {
             assert!(urls[0].contains("/releases/"), "{urls:?}");
             assert_eq!(
                 urls.last().unwrap(),
-                &format!("https://ftp-archive.freebsd.org/pub/FreeBSD-Archive/old-releases/amd64/amd64/{release}/base.txz")
+                &format!(
+                    "https://ftp-archive.freebsd.org/pub/FreeBSD-Archive/old-releases/amd64/amd64/{release}/base.txz"
+                )
             );
         }
     }

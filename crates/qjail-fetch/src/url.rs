@@ -30,9 +30,16 @@ pub(crate) fn host(url: &str) -> Option<String> {
 
 /// The URL as it may be shown or stored: user and password left out, no control characters.
 pub(crate) fn shown(url: &str) -> String {
-    let clean: String = url.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    let Some(start) = clean.find("://").map(|at| at + 3) else { return clean };
-    let end = clean[start..].find(['/', '?', '#']).map_or(clean.len(), |at| start + at);
+    let clean: String = url
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    let Some(start) = clean.find("://").map(|at| at + 3) else {
+        return clean;
+    };
+    let end = clean[start..]
+        .find(['/', '?', '#'])
+        .map_or(clean.len(), |at| start + at);
     match clean[start..end].rfind('@') {
         Some(at) => format!("{}{}", &clean[..start], &clean[start + at + 1..]),
         None => clean,
@@ -45,7 +52,9 @@ pub(crate) fn file_path(url: &str) -> Option<PathBuf> {
     let path = &url[url.find("://")? + 3 + host.len()..];
     let local = host.is_empty() || host.eq_ignore_ascii_case("localhost");
     (local && path.starts_with('/')).then_some(())?;
-    Some(PathBuf::from(OsString::from_vec(percent_decoded(path.as_bytes())?)))
+    Some(PathBuf::from(OsString::from_vec(percent_decoded(
+        path.as_bytes(),
+    )?)))
 }
 
 fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
@@ -73,7 +82,10 @@ mod tests {
         assert_eq!(scheme("HTTP://a/b").as_deref(), Some("http"));
         assert_eq!(scheme("ftp.freebsd.org"), None);
         assert_eq!(scheme("a b://c"), None);
-        assert_eq!(host("http://u:p@Host.Example:80/x@y").as_deref(), Some("host.example"));
+        assert_eq!(
+            host("http://u:p@Host.Example:80/x@y").as_deref(),
+            Some("host.example")
+        );
         assert_eq!(host("http://[::1]:8080/").as_deref(), Some("::1"));
         assert_eq!(host("http:///x"), None);
     }
@@ -89,7 +101,13 @@ mod tests {
     fn file_urls() {
         assert_eq!(file_path("file:///a/b%20c%C3%A9"), Some(PathBuf::from("/a/b cé")));
         assert_eq!(file_path("file://localhost/a"), Some(PathBuf::from("/a")));
-        for bad in ["file://server/a", "file://", "file:///a%2", "file:///a%zz", "file:///a%00b"] {
+        for bad in [
+            "file://server/a",
+            "file://",
+            "file:///a%2",
+            "file:///a%zz",
+            "file:///a%00b",
+        ] {
             assert_eq!(file_path(bad), None, "{bad}");
         }
     }

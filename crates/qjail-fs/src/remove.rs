@@ -30,26 +30,15 @@ impl Root {
     pub fn remove_tree(&self, path: &RelPath, cancelled: Cancelled<'_>) -> Result<bool> {
         let fail = |kind| self.error(WHAT, path, kind);
         let (parent, name) = self.place(path).map_err(fail)?;
-        let found = match qjail_os::info_at(parent.as_fd(), name) {
-            Ok(found) => found,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(fail(e.into())),
-        };
-        if found.mount != qjail_os::mount_id(parent.as_fd()).map_err(|e| fail(e.into()))? {
-            return Err(fail(ErrorKind::Mounted));
+        match find_top(parent.as_fd(), name).map_err(fail)? {
+            Top::Gone => return Ok(false),
+            Top::Single => return unlink(parent.as_fd(), name).map(|()| true).map_err(fail),
+            Top::Dir(top) => {
+                let again = top.try_clone().map_err(|e| fail(e.into()))?;
+                self.refuse_mounts(path, again, cancelled)?;
+                self.empty(path, top, cancelled)?;
+            }
         }
-        if Kind::of_mode(found.mode) != Kind::Dir {
-            return unlink(parent.as_fd(), name).map(|()| true).map_err(fail);
-        }
-        let Some(top) = open_for_removal(parent.as_fd(), name).map_err(fail)? else {
-            return Ok(false);
-        };
-        if !same_file(&found, top.as_fd()).map_err(fail)? {
-            return Err(fail(ErrorKind::Changed));
-        }
-        let again = top.try_clone().map_err(|e| fail(e.into()))?;
-        self.refuse_mounts(path, again, cancelled)?;
-        self.empty(path, top, cancelled)?;
         match remove_dir(parent.as_fd(), name).map_err(fail)? {
             true => Ok(true),
             false => Err(fail(ErrorKind::Changed)),
@@ -63,20 +52,9 @@ impl Root {
     pub fn check_unmounted(&self, path: &RelPath, cancelled: Cancelled<'_>) -> Result<()> {
         let fail = |kind| self.error(WHAT, path, kind);
         let (parent, name) = self.place(path).map_err(fail)?;
-        let found = match qjail_os::info_at(parent.as_fd(), name) {
-            Ok(found) => found,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(fail(e.into())),
-        };
-        if found.mount != qjail_os::mount_id(parent.as_fd()).map_err(|e| fail(e.into()))? {
-            return Err(fail(ErrorKind::Mounted));
-        }
-        if Kind::of_mode(found.mode) != Kind::Dir {
-            return Ok(());
-        }
-        match open_for_removal(parent.as_fd(), name).map_err(fail)? {
-            Some(top) => self.refuse_mounts(path, top, cancelled),
-            None => Ok(()),
+        match find_top(parent.as_fd(), name).map_err(fail)? {
+            Top::Gone | Top::Single => Ok(()),
+            Top::Dir(top) => self.refuse_mounts(path, top, cancelled),
         }
     }
 
@@ -172,6 +150,30 @@ fn delete(walk: &mut Walk, entry: &Entry, cancelled: Cancelled<'_>) -> Outcome<(
 }
 
 /// Opens a directory, after giving its owner (us) the right to when it has none; `None` when it is gone.
+/// What stands at the name that is to be deleted.
+enum Top {
+    Gone,
+    Single,
+    Dir(OwnedFd),
+}
+
+/// Opens a directory that is to be deleted; a mount point is refused.
+fn find_top(parent: BorrowedFd<'_>, name: &OsStr) -> Outcome<Top> {
+    let found = match qjail_os::info_at(parent, name) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Top::Gone),
+        Err(e) => return Err(e.into()),
+    };
+    if found.mount != qjail_os::mount_id(parent)? {
+        return Err(ErrorKind::Mounted);
+    }
+    if Kind::of_mode(found.mode) != Kind::Dir {
+        return Ok(Top::Single);
+    }
+    let Some(top) = open_for_removal(parent, name)? else { return Ok(Top::Gone) };
+    if same_file(&found, top.as_fd())? { Ok(Top::Dir(top)) } else { Err(ErrorKind::Changed) }
+}
+
 fn open_for_removal(dir: BorrowedFd<'_>, name: &OsStr) -> Outcome<Option<OwnedFd>> {
     let opened = match open_subdir(dir, name) {
         Err(ErrorKind::Io(e)) if e.kind() == io::ErrorKind::PermissionDenied => {

@@ -50,7 +50,9 @@ fn is_interface(name: &str) -> bool {
         && name.len() <= 15
         && name != "."
         && name != ".."
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         && !name.starts_with('-')
 }
 
@@ -70,7 +72,11 @@ impl AddrSpec {
     /// The family of the address.
     #[must_use]
     pub fn family(&self) -> Family {
-        if self.addr.is_ipv4() { Family::V4 } else { Family::V6 }
+        if self.addr.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        }
     }
 }
 
@@ -165,7 +171,9 @@ impl Network {
     #[must_use]
     pub fn host_problem(&self, other: IpAddr) -> Option<&'static str> {
         let IpAddr::V4(other) = other else { return None };
-        let Ok(ipnet::IpNet::V4(net)) = ipnet::IpNet::new(self.addr, self.len) else { return None };
+        let Ok(ipnet::IpNet::V4(net)) = ipnet::IpNet::new(self.addr, self.len) else {
+            return None;
+        };
         if self.len >= 31 || !net.contains(&other) {
             return None;
         }
@@ -189,7 +197,11 @@ impl FromStr for Network {
         if let Some(why) = network.host_problem(spec.addr) {
             return Err(AddrError::NotAHost(
                 s.to_owned(),
-                if why.contains("broadcast") { "the broadcast address" } else { "the network address" },
+                if why.contains("broadcast") {
+                    "the broadcast address"
+                } else {
+                    "the network address"
+                },
             ));
         }
         Ok(network)
@@ -222,7 +234,13 @@ mod tests {
 
     #[test]
     fn forms() {
-        for good in ["192.168.1.2", "lo1|192.168.1.2/28", "em0|fd00::2/64", "fd00::2", "10.0.0.1/0"] {
+        for good in [
+            "192.168.1.2",
+            "lo1|192.168.1.2/28",
+            "em0|fd00::2/64",
+            "fd00::2",
+            "10.0.0.1/0",
+        ] {
             assert_eq!(good.parse::<AddrSpec>().unwrap().to_string(), good);
         }
     }
@@ -256,8 +274,20 @@ mod tests {
         assert!(!net.contains("192.168.1.16".parse().unwrap()));
         assert_eq!(net.hosts().count(), 13);
         assert!(net.host_problem("192.168.1.15".parse().unwrap()).is_some());
-        assert!("192.168.1.0/28".parse::<Network>().unwrap_err().to_string().contains("network address"));
-        assert!("192.168.1.1".parse::<Network>().unwrap_err().to_string().contains("/28"));
+        assert!(
+            "192.168.1.0/28"
+                .parse::<Network>()
+                .unwrap_err()
+                .to_string()
+                .contains("network address")
+        );
+        assert!(
+            "192.168.1.1"
+                .parse::<Network>()
+                .unwrap_err()
+                .to_string()
+                .contains("/28")
+        );
         let six: Network = "fd00::1/64".parse().unwrap();
         assert_eq!(six.hosts().next().unwrap().to_string(), "fd00::");
     }

@@ -68,7 +68,10 @@ impl Definition {
     /// An empty definition in today's format.
     #[must_use]
     pub fn new() -> Self {
-        Self { format: FORMAT, ..Self::default() }
+        Self {
+            format: FORMAT,
+            ..Self::default()
+        }
     }
 
     /// Reads a definition.
@@ -78,7 +81,11 @@ impl Definition {
     pub fn parse(text: &str) -> Result<Self, DefinitionError> {
         let parsed: Self = toml::from_str(text).map_err(|e| {
             let (line, column) = position(text, e.span().map_or(0, |s| s.start));
-            DefinitionError { line, column, message: one_line(e.message()) }
+            DefinitionError {
+                line,
+                column,
+                message: one_line(e.message()),
+            }
         })?;
         parsed.check(text)?;
         Ok(parsed)
@@ -87,10 +94,17 @@ impl Definition {
     fn check(&self, text: &str) -> Result<(), DefinitionError> {
         let fail = |needle: &str, message: String| {
             let (line, column) = position(text, text.find(needle).unwrap_or(0));
-            Err(DefinitionError { line, column, message })
+            Err(DefinitionError {
+                line,
+                column,
+                message,
+            })
         };
         if self.format == 0 || self.format > FORMAT {
-            return fail("format", format!("format {} is not known; this qjail reads 1", self.format));
+            return fail(
+                "format",
+                format!("format {} is not known; this qjail reads 1", self.format),
+            );
         }
         for (key, value) in self.params.iter() {
             if let Err(e) = Params::check(key, value) {
@@ -107,11 +121,11 @@ impl Definition {
     }
 }
 
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     message.lines().map(str::trim).collect::<Vec<_>>().join(", ")
 }
 
-fn position(text: &str, offset: usize) -> (usize, usize) {
+pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
@@ -129,7 +143,8 @@ mod tests {
         d.depend = vec!["db".into()];
         d.params.set("ip4.addr", vec!["192.168.1.2".to_owned()]);
         d.params.set("allow.raw_sockets", true);
-        d.plugins.insert("ssh".into(), toml::from_str("user = \"jail1\"").unwrap());
+        d.plugins
+            .insert("ssh".into(), toml::from_str("user = \"jail1\"").unwrap());
         d
     }
 
@@ -148,8 +163,18 @@ mod tests {
         assert_eq!(e.line, 3);
         let e = Definition::parse("format = 1\nnorun = \"yes\"\n").unwrap_err();
         assert_eq!((e.line, e.column), (2, 9));
-        assert!(Definition::parse("format = 9").unwrap_err().to_string().contains("format 9"));
-        assert!(Definition::parse("zone = \"a\"").unwrap_err().to_string().contains("format"));
+        assert!(
+            Definition::parse("format = 9")
+                .unwrap_err()
+                .to_string()
+                .contains("format 9")
+        );
+        assert!(
+            Definition::parse("zone = \"a\"")
+                .unwrap_err()
+                .to_string()
+                .contains("format")
+        );
     }
 
     proptest! {

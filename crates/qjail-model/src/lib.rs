@@ -6,6 +6,7 @@
 
 mod address;
 mod definition;
+mod flavor;
 mod name;
 mod params;
 mod release;
@@ -13,6 +14,7 @@ mod size;
 
 pub use address::{AddrError, AddrSpec, Family, Network};
 pub use definition::{Definition, DefinitionError};
+pub use flavor::{Flavor, FlavorError, FlavorFile};
 pub use name::{JailName, NameError, RESERVED_NAMES, Selector, ZoneName};
 pub use params::{ParamError, ParamValue, Params};
 pub use release::{Arch, Release, ReleaseError};

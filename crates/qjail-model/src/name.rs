@@ -68,11 +68,22 @@ fn check(kind: &'static str, name: &str, reserved: &[&str]) -> Result<(), NameEr
     if name.is_empty() {
         return Err(NameError::Empty(kind));
     }
-    if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-')) {
-        return Err(NameError::BadCharacter { kind, name: owned(), bad });
+    if let Some(bad) = name
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-'))
+    {
+        return Err(NameError::BadCharacter {
+            kind,
+            name: owned(),
+            bad,
+        });
     }
     if name.len() > MAX_NAME {
-        return Err(NameError::TooLong { kind, name: owned(), len: name.len() });
+        return Err(NameError::TooLong {
+            kind,
+            name: owned(),
+            len: name.len(),
+        });
     }
     if name.starts_with('-') {
         return Err(NameError::LeadingDash { kind, name: owned() });
@@ -225,7 +236,12 @@ mod tests {
             let text = JailName::new(bad).unwrap_err().to_string();
             assert!(text.contains(why), "{bad:?}: {text}");
         }
-        assert!(ZoneName::new("nozone").unwrap_err().to_string().contains("reserved"));
+        assert!(
+            ZoneName::new("nozone")
+                .unwrap_err()
+                .to_string()
+                .contains("reserved")
+        );
     }
 
     #[test]
@@ -242,6 +258,9 @@ mod tests {
     #[test]
     fn serde_checks_too() {
         assert!(serde_json::from_str::<JailName>("\"a/b\"").is_err());
-        assert_eq!(serde_json::to_string(&JailName::new("a").unwrap()).unwrap(), "\"a\"");
+        assert_eq!(
+            serde_json::to_string(&JailName::new("a").unwrap()).unwrap(),
+            "\"a\""
+        );
     }
 }

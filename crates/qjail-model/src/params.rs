@@ -219,7 +219,9 @@ impl Params {
     /// [`ParamError`] says which of the two is wrong.
     pub fn check(key: &str, value: &ParamValue) -> Result<(), ParamError> {
         let word = |w: &str| {
-            !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            !w.is_empty()
+                && w.chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         };
         if !key.split('.').all(word) || !key.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(ParamError::BadName(key.to_owned()));
@@ -243,7 +245,8 @@ mod tests {
 
     #[test]
     fn toml_forms() {
-        let text = "\"allow.raw_sockets\" = true\nsecurelevel = 2\n\"ip4.addr\" = [\"10.0.0.1\", \"10.0.0.2\"]\n";
+        let text =
+            "\"allow.raw_sockets\" = true\nsecurelevel = 2\n\"ip4.addr\" = [\"10.0.0.1\", \"10.0.0.2\"]\n";
         let p: Params = toml::from_str(text).unwrap();
         assert!(p.is_on("allow.raw_sockets"));
         assert_eq!(p.text("securelevel"), Some("2"));

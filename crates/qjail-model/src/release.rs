@@ -50,13 +50,23 @@ fn parse_release(s: &str) -> Option<Release> {
     let (major, minor) = parts.next()?.split_once('.')?;
     let branch = parts.next()?;
     let patch_ok = parts.next().is_none_or(|p| {
-        p.strip_prefix('p').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        p.strip_prefix('p')
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     });
-    let branch_ok =
-        branch.starts_with(|c: char| c.is_ascii_uppercase()) && branch.chars().all(|c| c.is_ascii_alphanumeric());
-    let number = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse().ok()).flatten();
+    let branch_ok = branch.starts_with(|c: char| c.is_ascii_uppercase())
+        && branch.chars().all(|c| c.is_ascii_alphanumeric());
+    let number = |t: &str| {
+        t.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| t.parse().ok())
+            .flatten()
+    };
     (patch_ok && branch_ok && parts.next().is_none()).then_some(())?;
-    Some(Release { major: number(major)?, minor: number(minor)?, branch: branch.to_owned() })
+    Some(Release {
+        major: number(major)?,
+        minor: number(minor)?,
+        branch: branch.to_owned(),
+    })
 }
 
 impl fmt::Display for Release {
@@ -89,15 +99,42 @@ pub struct Arch {
 
 /// Every platform of the release tree, as `<machine>/<machine_arch>`.
 const ARCHES: [Arch; 9] = [
-    Arch { machine: "amd64", machine_arch: "amd64" },
-    Arch { machine: "arm64", machine_arch: "aarch64" },
-    Arch { machine: "arm", machine_arch: "armv7" },
-    Arch { machine: "arm", machine_arch: "armv6" },
-    Arch { machine: "powerpc", machine_arch: "powerpc" },
-    Arch { machine: "powerpc", machine_arch: "powerpc64" },
-    Arch { machine: "powerpc", machine_arch: "powerpc64le" },
-    Arch { machine: "riscv", machine_arch: "riscv64" },
-    Arch { machine: "i386", machine_arch: "i386" },
+    Arch {
+        machine: "amd64",
+        machine_arch: "amd64",
+    },
+    Arch {
+        machine: "arm64",
+        machine_arch: "aarch64",
+    },
+    Arch {
+        machine: "arm",
+        machine_arch: "armv7",
+    },
+    Arch {
+        machine: "arm",
+        machine_arch: "armv6",
+    },
+    Arch {
+        machine: "powerpc",
+        machine_arch: "powerpc",
+    },
+    Arch {
+        machine: "powerpc",
+        machine_arch: "powerpc64",
+    },
+    Arch {
+        machine: "powerpc",
+        machine_arch: "powerpc64le",
+    },
+    Arch {
+        machine: "riscv",
+        machine_arch: "riscv64",
+    },
+    Arch {
+        machine: "i386",
+        machine_arch: "i386",
+    },
 ];
 
 impl Arch {
@@ -125,9 +162,23 @@ mod tests {
 
     #[test]
     fn releases() {
-        assert_eq!("15.0-RELEASE-p1".parse::<Release>().unwrap().to_string(), "15.0-RELEASE");
+        assert_eq!(
+            "15.0-RELEASE-p1".parse::<Release>().unwrap().to_string(),
+            "15.0-RELEASE"
+        );
         assert!("14.4-STABLE".parse::<Release>().unwrap().is_snapshot());
-        for bad in ["", "15", "15.0", "15.0-", "15-RELEASE", "a.b-RELEASE", "15.0-release", "15.0-RELEASE-q", "+1.0-RELEASE", "15.0-../x"] {
+        for bad in [
+            "",
+            "15",
+            "15.0",
+            "15.0-",
+            "15-RELEASE",
+            "a.b-RELEASE",
+            "15.0-release",
+            "15.0-RELEASE-q",
+            "+1.0-RELEASE",
+            "15.0-../x",
+        ] {
             assert!(bad.parse::<Release>().is_err(), "{bad}");
         }
         let r = |s: &str| s.parse::<Release>().unwrap();

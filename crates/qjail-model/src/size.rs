@@ -43,13 +43,18 @@ impl FromStr for Size {
             return Err(error());
         }
         let number: u64 = digits.parse().map_err(|_| error())?;
-        number.checked_mul(1 << unit.map_or(0, |(_, shift)| *shift)).map(Self).ok_or_else(error)
+        number
+            .checked_mul(1 << unit.map_or(0, |(_, shift)| *shift))
+            .map(Self)
+            .ok_or_else(error)
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().find(|(_, s)| self.0 != 0 && self.0.is_multiple_of(1 << s));
+        let exact = UNITS
+            .iter()
+            .find(|(_, s)| self.0 != 0 && self.0.is_multiple_of(1 << s));
         match exact {
             Some((unit, shift)) => write!(f, "{}{unit}", self.0 >> shift),
             None => write!(f, "{}", self.0),

@@ -15,6 +15,7 @@ mod copy;
 mod fflags;
 mod info;
 mod library;
+mod memory;
 mod node;
 mod program;
 
@@ -26,5 +27,6 @@ pub use fflags::{
 };
 pub use info::{FileInfo, MountId, info, info_at, mount_id, same_mount};
 pub use library::{STATIC_PROGRAM, load_library};
+pub use memory::physical_memory;
 pub use node::{chmod_at, exchange, is_root, mknodat, rename_no_replace};
 pub use program::sealed_memfd_copy_of_self;

@@ -170,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn the_head_is_where_every_abi_has_it() {
+        use std::mem::offset_of;
+        assert_eq!((offset_of!(Magic, len), offset_of!(Magic, magic)), (0, 4));
+        assert_eq!((offset_of!(Magic, abi_major), offset_of!(Magic, abi_minor)), (16, 20));
+    }
+
+    #[test]
     fn other_majors_are_read_as_far_as_all_majors_agree() {
         let info = read_back(&Magic { len: 24, abi_major: 7, abi_minor: 3, ..Magic::of("9.0.0") }).unwrap();
         assert_eq!((info.abi_major, info.abi_minor), (7, 3));

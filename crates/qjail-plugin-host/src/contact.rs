@@ -9,9 +9,17 @@ use std::time::{Duration, Instant};
 
 use qjail_plugin_api::{HostPort, LogLevel, PluginError, contain};
 
-/// The time is up, or no thread could be had.
+/// How often the user is asked whether to go on waiting.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct GaveUp;
+pub(crate) enum GaveUp {
+    /// The time is up, or no thread could be had.
+    Time,
+    /// The user wants to end.
+    Cancelled,
+}
 
 enum Wish<T> {
     Log(LogLevel, String),
@@ -60,7 +68,7 @@ impl HostPort for Contained<'_> {
     fn call(&self, op: &str, request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         contain(|| Ok(self.0.call(op, request))).unwrap_or_else(|e| {
             let message = format!("the host's service {op} panicked: {}", e.message);
-            Err(to_bytes(&PluginError { causes: e.causes, ..PluginError::with_code("panic", message) }))
+            Err(to_bytes(&PluginError { causes: e.causes, ..PluginError::with_code("host-panic", message) }))
         })
     }
 }
@@ -79,7 +87,7 @@ pub(crate) fn serve<T: Send + 'static>(
         // Fails when the caller has given up.
         let _unheard = remote.0.send(Wish::Done(result));
     };
-    thread::Builder::new().name("plugin".to_owned()).spawn(run).map_err(|_| GaveUp)?;
+    thread::Builder::new().name("plugin".to_owned()).spawn(run).map_err(|_| GaveUp::Time)?;
     listen(&Contained(port), patience, &wishes)
 }
 
@@ -87,7 +95,7 @@ fn listen<T>(port: &dyn HostPort, patience: Duration, wishes: &Receiver<Wish<T>>
     let mut waited = Duration::ZERO;
     loop {
         let began = Instant::now();
-        let wish = wishes.recv_timeout(patience.saturating_sub(waited));
+        let wish = wishes.recv_timeout(patience.saturating_sub(waited).min(GLANCE));
         waited += began.elapsed();
         match wish {
             Ok(Wish::Done(result)) => return Ok(result),
@@ -96,7 +104,12 @@ fn listen<T>(port: &dyn HostPort, patience: Duration, wishes: &Receiver<Wish<T>>
                 // Fails when the thread no longer waits, which only one that ended can do.
                 let _unheard = answer.send(port.call(&op, &request));
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(GaveUp),
+            Err(RecvTimeoutError::Timeout) if waited < patience => {
+                if port.call("cancelled/1", b"null").is_ok_and(|answer| answer == b"true") {
+                    return Err(GaveUp::Cancelled);
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(GaveUp::Time),
         }
     }
 }
@@ -170,9 +183,25 @@ mod tests {
             thread::sleep(Duration::from_millis(300));
             said.send(p.call("reverse/1", b"abc")).unwrap();
         });
-        assert_eq!(answer, Err(GaveUp));
+        assert_eq!(answer, Err(GaveUp::Time));
         let late = hears.recv_timeout(Duration::from_secs(5)).unwrap().unwrap_err();
         assert!(String::from_utf8_lossy(&late).contains("no longer waits"));
+    }
+
+    #[test]
+    fn a_user_who_wants_to_end_need_not_wait() {
+        struct Impatient;
+        impl HostPort for Impatient {
+            fn log(&self, _level: LogLevel, _message: &str) {}
+            fn call(&self, op: &str, _request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+                assert_eq!(op, "cancelled/1");
+                Ok(b"true".to_vec())
+            }
+        }
+        let began = Instant::now();
+        let answer = serve(&Impatient, Duration::from_secs(60), |_| thread::sleep(Duration::from_secs(2)));
+        assert_eq!(answer, Err(GaveUp::Cancelled));
+        assert!(began.elapsed() < Duration::from_secs(2));
     }
 
     #[test]

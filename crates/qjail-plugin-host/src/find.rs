@@ -24,7 +24,12 @@ pub(crate) struct Found {
 
 /// Built-in plugins. Those that are switched off are refused by the name in their manifest.
 pub(crate) fn builtins(config: &HostConfig) -> Vec<Found> {
-    config.builtins.iter().map(|b| builtin(config, b)).collect()
+    let mut found: Vec<Found> = config.builtins.iter().map(|b| builtin(config, b)).collect();
+    let names: Vec<String> = found.iter().filter(|f| f.outcome.is_ok()).map(|f| f.name.clone()).collect();
+    for twin in found.iter_mut().filter(|f| names.iter().filter(|n| **n == f.name).count() > 1) {
+        twin.outcome = Err(Refusal::new(format!("two plugins named {} are built in", twin.name)));
+    }
+    found
 }
 
 fn builtin(config: &HostConfig, builtin: &Builtin) -> Found {
@@ -67,7 +72,8 @@ pub(crate) fn files(
             by_name.entry(file.name.plugin.clone()).or_default().push(file);
         }
     }
-    let (mut found, mut notes) = (Vec::new(), Vec::new());
+    let mut found: Vec<Found> = config.dirs.iter().zip(&dirs).filter_map(|(p, d)| relative(p, d)).collect();
+    let mut notes = Vec::new();
     for (name, files) in by_name {
         if built_in.iter().any(|b| b.name == name) {
             notes.extend(files.iter().map(|f| format!("plugin {name} is built in; {} is not used", f.path.display())));
@@ -86,19 +92,17 @@ pub(crate) fn files(
 }
 
 fn plugin_files(dir: usize, path: &Path) -> Vec<File> {
-    // A relative path is refused when it is opened; here it must not even be listed.
-    let Ok(list) = (if path.is_absolute() { fs::read_dir(path) } else { return relative(dir, path) }) else {
-        return Vec::new();
-    };
+    // A relative path is not even listed: it depends on where qjail was started.
+    let Some(list) = path.is_absolute().then(|| fs::read_dir(path).ok()).flatten() else { return Vec::new() };
     let mut names: Vec<OsString> = list.filter_map(Result::ok).map(|e| e.file_name()).collect();
     names.sort();
     names.into_iter().filter_map(|n| Some(File { name: load::file_name(&n)?, dir, path: path.join(&n) })).collect()
 }
 
-/// One refusal for a directory that is not looked into at all.
-fn relative(dir: usize, path: &Path) -> Vec<File> {
-    let name = FileName { crate_name: String::new(), plugin: "(any)".to_owned() };
-    vec![File { name, dir, path: path.to_path_buf() }]
+/// A directory that is not looked into at all.
+fn relative(path: &Path, dir: &Result<TrustedDir, Refusal>) -> Option<Found> {
+    let refusal = dir.as_ref().err().filter(|_| !path.is_absolute())?;
+    Some(Found { name: "(any)".to_owned(), path: Some(path.to_path_buf()), outcome: Err(refusal.clone()) })
 }
 
 fn same_name(name: &str, files: &[File]) -> Option<Refusal> {

@@ -1,9 +1,11 @@
 //! The definition files: `NAME.toml` for each jail of every zone.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use qjail_model::{Definition, DefinitionError, JailName, NameError};
 
@@ -12,6 +14,13 @@ use crate::{Error, Result, file};
 
 /// Definitions hold no secret.
 const MODE: u32 = 0o644;
+/// The longest definition in bytes.
+const LONGEST: u64 = 1 << 20;
+/// The least number of files that are worth a thread.
+const SHARE: usize = 128;
+
+/// A jail with its definition, or what is wrong with its file.
+type Listed = (JailName, std::result::Result<Definition, DefinitionFileError>);
 
 /// Why one definition file can not be used. It names the file; the others are not affected.
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +75,40 @@ impl Definitions {
     ///
     /// # Errors
     /// [`Error::Io`] when the directory can not be read; one that does not exist is empty.
-    pub fn list(&self) -> Result<Vec<(JailName, std::result::Result<Definition, DefinitionFileError>)>> {
-        let mut names: Vec<JailName> = self.files()?.into_iter().filter_map(|f| jail_of(&f)?.ok()).collect();
-        names.sort_unstable();
-        Ok(names
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut names: Vec<JailName> = self
+            .files()?
             .into_iter()
-            .filter_map(|name| {
-                let definition = self.load_file(&name).transpose()?;
-                Some((name, definition))
-            })
-            .collect())
+            .filter_map(|f| jail_of(&f)?.ok())
+            .collect();
+        names.sort_unstable();
+        Ok(self.load_all(&names))
+    }
+
+    /// Opening and parsing a thousand files takes long enough to share it among the processors.
+    fn load_all(&self, names: &[JailName]) -> Vec<Listed> {
+        let load = |names: &[JailName]| -> Vec<Listed> {
+            let found = names
+                .iter()
+                .filter_map(|name| Some((name.clone(), self.load_file(name).transpose()?)));
+            found.collect()
+        };
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = names.len().div_ceil(workers).max(SHARE);
+        thread::scope(|scope| {
+            let mut shares = names.chunks(share);
+            let own = shares.next().unwrap_or_default();
+            let others: Vec<_> = shares.map(|share| scope.spawn(move || load(share))).collect();
+            let mut list = load(own);
+            for other in others {
+                list.extend(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
+            }
+            list
+        })
     }
 
     /// The `*.toml` files whose names are not those of jails, for a check-up.
@@ -89,7 +122,10 @@ impl Definitions {
             .iter()
             .filter_map(|f| {
                 let error = jail_of(f)?.err()?;
-                Some(DefinitionFileError::Name { path: self.dir.join(f), error })
+                Some(DefinitionFileError::Name {
+                    path: self.dir.join(f),
+                    error,
+                })
             })
             .collect())
     }
@@ -121,12 +157,14 @@ impl Definitions {
 
     fn load_file(&self, name: &JailName) -> std::result::Result<Option<Definition>, DefinitionFileError> {
         let path = self.path(name);
-        let text = match fs::read_to_string(&path) {
+        let text = match read_short(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.exists(name) => return Ok(None),
             Err(source) => return Err(DefinitionFileError::Read { path, source }),
         };
-        Definition::parse(&text).map(Some).map_err(|error| DefinitionFileError::Parse { path, error })
+        Definition::parse(&text)
+            .map(Some)
+            .map_err(|error| DefinitionFileError::Parse { path, error })
     }
 
     /// The text of a jail's file, be it good or broken; none when there is no file.
@@ -179,6 +217,16 @@ impl Definitions {
         fs::rename(self.path(from), &new).map_err(Error::io("rename", &self.path(from)))?;
         file::sync_parent(&new)
     }
+}
+
+/// The text of a small file, in as few system calls as can be: `list` does this for every jail.
+fn read_short(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
 }
 
 /// The jail that a file is about; none when it is no `*.toml` at all.

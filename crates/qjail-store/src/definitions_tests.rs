@@ -13,8 +13,10 @@ fn store() -> (tempfile::TempDir, Definitions) {
 }
 
 fn files(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -28,14 +30,22 @@ fn save_load_rename_remove() {
     assert_eq!(d.load(&name("a")).unwrap(), None);
     d.save(&name("a"), &definition).unwrap();
     assert_eq!(d.load(&name("a")).unwrap(), Some(definition.clone()));
-    assert_eq!(fs::metadata(d.path(&name("a"))).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(
+        fs::metadata(d.path(&name("a"))).unwrap().permissions().mode() & 0o777,
+        0o644
+    );
     d.rename(&name("a"), &name("b")).unwrap();
     assert_eq!(d.load(&name("b")).unwrap(), Some(definition.clone()));
     d.save(&name("c"), &Definition::new()).unwrap();
     let e = d.rename(&name("b"), &name("c")).unwrap_err();
     assert!(e.to_string().contains("c.toml"), "{e}");
     assert_eq!(d.load(&name("b")).unwrap(), Some(definition));
-    assert!(d.rename(&name("none"), &name("new")).unwrap_err().to_string().contains("none.toml"));
+    assert!(
+        d.rename(&name("none"), &name("new"))
+            .unwrap_err()
+            .to_string()
+            .contains("none.toml")
+    );
     assert!(d.remove(&name("b")).unwrap());
     assert!(!d.remove(&name("b")).unwrap());
     assert!(!d.exists(&name("b")));
@@ -50,7 +60,14 @@ fn broken_files_do_not_hide_the_others() {
     fs::write(dir.path().join("latin1.toml"), b"format = 1 # caf\xe9\n").unwrap();
     fs::create_dir(dir.path().join("folder.toml")).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join("link.toml")).unwrap();
-    for stray in ["README", ".web.toml.new", ".hidden.toml", "a b.toml", "123.toml", "web.toml~"] {
+    for stray in [
+        "README",
+        ".web.toml.new",
+        ".hidden.toml",
+        "a b.toml",
+        "123.toml",
+        "web.toml~",
+    ] {
         fs::write(dir.path().join(stray), "x").unwrap();
     }
     let list = d.list().unwrap();
@@ -59,27 +76,65 @@ fn broken_files_do_not_hide_the_others() {
     assert!(list[4].1.is_ok());
     let path = |file: &str| dir.path().join(file).display().to_string();
     let error = |i: usize| list[i].1.as_ref().unwrap_err().to_string();
-    assert!(error(0).starts_with(&format!("read {}: ", path("folder.toml"))), "{}", error(0));
-    assert!(error(1).starts_with(&format!("read {}: ", path("latin1.toml"))), "{}", error(1));
-    assert_eq!(error(2), format!("read {}: No such file or directory", path("link.toml")));
-    assert!(error(3).starts_with(&format!("{}: line 2, column 1: unknown field `manuel`", path("typo.toml"))));
+    assert!(
+        error(0).starts_with(&format!("read {}: ", path("folder.toml"))),
+        "{}",
+        error(0)
+    );
+    assert!(
+        error(1).starts_with(&format!("read {}: ", path("latin1.toml"))),
+        "{}",
+        error(1)
+    );
+    assert_eq!(
+        error(2),
+        format!("read {}: No such file or directory", path("link.toml"))
+    );
+    assert!(error(3).starts_with(&format!(
+        "{}: line 2, column 1: unknown field `manuel`",
+        path("typo.toml")
+    )));
     assert!(!error(3).contains('\n'));
     assert_eq!(d.load(&name("typo")).unwrap_err().to_string(), error(3));
-    assert_eq!(d.read_text(&name("typo")).unwrap().unwrap(), "format = 1\nmanuel = true\n");
+    assert_eq!(
+        d.read_text(&name("typo")).unwrap().unwrap(),
+        "format = 1\nmanuel = true\n"
+    );
     let strays: Vec<String> = d.strays().unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(strays.len(), 2);
-    assert!(strays[0].starts_with(&path("123.toml")) && strays[1].starts_with(&path("a b.toml")), "{strays:?}");
+    assert!(
+        strays[0].starts_with(&path("123.toml")) && strays[1].starts_with(&path("a b.toml")),
+        "{strays:?}"
+    );
 }
 
 #[test]
 fn no_directory_is_an_empty_one_and_a_file_is_an_error() {
     let (dir, _) = store();
-    assert!(Definitions::new(dir.path().join("none")).list().unwrap().is_empty());
-    let e = Definitions::new(dir.path().join("none")).save(&name("a"), &Definition::new()).unwrap_err();
+    assert!(
+        Definitions::new(dir.path().join("none"))
+            .list()
+            .unwrap()
+            .is_empty()
+    );
+    let e = Definitions::new(dir.path().join("none"))
+        .save(&name("a"), &Definition::new())
+        .unwrap_err();
     assert!(e.to_string().contains("none/.a.toml.new: No such file"), "{e}");
     fs::write(dir.path().join("file"), "").unwrap();
     let e = Definitions::new(dir.path().join("file")).list().unwrap_err();
     assert!(e.to_string().contains("file: Not a directory"), "{e}");
+}
+
+#[test]
+fn a_file_without_end_is_refused() {
+    let (_dir, d) = store();
+    fs::write(d.path(&name("a")), " ".repeat((1 << 20) + 1)).unwrap();
+    let e = d.load(&name("a")).unwrap_err().to_string();
+    assert!(
+        e.starts_with("read ") && e.ends_with("a.toml: file too large"),
+        "{e}"
+    );
 }
 
 #[test]
@@ -88,7 +143,10 @@ fn leftovers_of_a_cut_off_writer_are_cleared_and_not_followed() {
     fs::write(dir.path().join("victim"), "untouched").unwrap();
     std::os::unix::fs::symlink("victim", dir.path().join(".a.toml.new")).unwrap();
     d.save(&name("a"), &Definition::new()).unwrap();
-    assert_eq!(fs::read_to_string(dir.path().join("victim")).unwrap(), "untouched");
+    assert_eq!(
+        fs::read_to_string(dir.path().join("victim")).unwrap(),
+        "untouched"
+    );
     fs::write(dir.path().join(".a.toml.new"), "half").unwrap();
     assert!(d.remove(&name("a")).unwrap());
     assert_eq!(files(dir.path()), ["victim"]);
@@ -98,14 +156,25 @@ fn leftovers_of_a_cut_off_writer_are_cleared_and_not_followed() {
 fn a_thousand() {
     let (dir, d) = store();
     for i in 0..1000 {
-        let text = format!("format = 1\n\n[params]\n\"ip4.addr\" = \"10.0.{}.{}\"\n", i / 250, i % 250 + 1);
+        let text = format!(
+            "format = 1\n\n[params]\n\"ip4.addr\" = \"10.0.{}.{}\"\n",
+            i / 250,
+            i % 250 + 1
+        );
         fs::write(dir.path().join(format!("room-{i:03}.toml")), text).unwrap();
     }
     fs::write(dir.path().join("room-500.toml"), "format = ").unwrap();
     let list = d.list().unwrap();
     assert_eq!(list.len(), 1000);
     assert!(list.is_sorted_by(|a, b| a.0 < b.0));
-    let broken: Vec<&str> = list.iter().filter(|(_, r)| r.is_err()).map(|(n, _)| n.as_str()).collect();
+    let broken: Vec<&str> = list
+        .iter()
+        .filter(|(_, r)| r.is_err())
+        .map(|(n, _)| n.as_str())
+        .collect();
     assert_eq!(broken, ["room-500"]);
-    assert_eq!(list[999].1.as_ref().unwrap().params.text("ip4.addr"), Some("10.0.3.250"));
+    assert_eq!(
+        list[999].1.as_ref().unwrap().params.text("ip4.addr"),
+        Some("10.0.3.250")
+    );
 }

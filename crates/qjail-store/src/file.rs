@@ -30,8 +30,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// Makes `path` anew with `bytes`, on disk when this returns. Errors name what the file is for.
 pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<File> {
     remove(path)?;
-    let fail = |e| Error::Io { action: "write", path: path.to_owned(), source: e };
-    let mut file = OpenOptions::new().append(true).create_new(true).mode(mode).open(path).map_err(fail)?;
+    let fail = |e| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source: e,
+    };
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(fail)?;
     file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.sync_all().map_err(fail)?;
@@ -50,7 +59,9 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
 /// Makes what happened to the name of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    File::open(dir).and_then(|d| d.sync_all()).map_err(Error::io("write", dir))
+    File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(Error::io("write", dir))
 }
 
 /// The text of `path`; none when there is no such file.

@@ -47,7 +47,11 @@ impl Journal {
             Ok(file)
         });
         match written {
-            Ok(file) => Ok(Self { file, path, len: line.len() as u64 }),
+            Ok(file) => Ok(Self {
+                file,
+                path,
+                len: line.len() as u64,
+            }),
             Err(e) => {
                 let _ = fs::remove_file(&new).or_else(|_| fs::remove_file(&path));
                 Err(e)
@@ -83,10 +87,16 @@ impl Journal {
     }
 
     fn append(&mut self, line: &[u8], durable: bool) -> Result<()> {
-        let written = self.file.write_all(line).and_then(|()| if durable { self.file.sync_data() } else { Ok(()) });
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| if durable { self.file.sync_data() } else { Ok(()) });
         if let Err(e) = written {
             // What is half there must not swallow the next line, nor count when the host goes down now.
-            self.file.set_len(self.len).and_then(|()| self.file.sync_data()).map_err(Error::io("cut", &self.path))?;
+            self.file
+                .set_len(self.len)
+                .and_then(|()| self.file.sync_data())
+                .map_err(Error::io("cut", &self.path))?;
             return Err(Error::io("write", &self.path)(e));
         }
         self.len += line.len() as u64;
@@ -150,8 +160,10 @@ fn finish(path: &Path) -> Result<()> {
 
 fn line(path: &Path, key: &str, value: &impl Serialize) -> Result<Vec<u8>> {
     let mut object = serde_json::Map::new();
-    let value = serde_json::to_value(value)
-        .map_err(|e| Error::Journal { path: path.to_owned(), message: e.to_string() })?;
+    let value = serde_json::to_value(value).map_err(|e| Error::Journal {
+        path: path.to_owned(),
+        message: e.to_string(),
+    })?;
     object.insert(key.to_owned(), value);
     let mut line = Value::Object(object).to_string().into_bytes();
     line.push(b'\n');
@@ -171,7 +183,11 @@ fn free_path(dir: &Path, name: &str) -> PathBuf {
 }
 
 fn name_of(path: &Path) -> Option<(String, u32)> {
-    let (name, number) = path.file_name()?.to_str()?.strip_suffix(".jsonl")?.rsplit_once('.')?;
+    let (name, number) = path
+        .file_name()?
+        .to_str()?
+        .strip_suffix(".jsonl")?
+        .rsplit_once('.')?;
     check_name(name).ok()?;
     Some((name.to_owned(), number.parse().ok()?))
 }
@@ -183,13 +199,21 @@ fn read(path: &Path, name: String) -> Result<Option<Pending>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    let mut lines = text.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));
+    let mut lines = text
+        .split_inclusive(|b| *b == b'\n')
+        .filter(|l| l.ends_with(b"\n"));
     let Some(first) = lines.next() else {
         file::remove(path)?;
         return Ok(None);
     };
     let header = entry(first, HEADER).unwrap_or_default();
-    let mut pending = Pending { path: path.to_owned(), name, header, records: Vec::new(), committed: false };
+    let mut pending = Pending {
+        path: path.to_owned(),
+        name,
+        header,
+        records: Vec::new(),
+        committed: false,
+    };
     for line in lines {
         match (entry(line, RECORD), entry(line, COMMIT)) {
             (Some(record), _) => pending.records.push(record),

@@ -18,14 +18,20 @@ fn a_transaction() {
     let mut journal = Journal::begin(d.path(), "jail.jail1", &json!({"title": "create jail1"})).unwrap();
     let pending = |i: usize| Journal::pending(d.path()).unwrap().remove(i);
     assert_eq!(pending(0).header, json!({"title": "create jail1"}));
-    assert_eq!((pending(0).name.as_str(), pending(0).records.len()), ("jail.jail1", 0));
+    assert_eq!(
+        (pending(0).name.as_str(), pending(0).records.len()),
+        ("jail.jail1", 0)
+    );
     journal.record(&json!({"begin": 0}), false).unwrap();
     journal.record(&json!("commit\n"), true).unwrap();
     assert_eq!(pending(0).records, [json!({"begin": 0}), json!("commit\n")]);
     assert!(!pending(0).committed);
     journal.commit().unwrap();
     assert!(pending(0).committed);
-    assert_eq!(fs::metadata(pending(0).path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(pending(0).path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     journal.finish().unwrap();
     assert_eq!(files(d.path()), 0);
 }
@@ -39,7 +45,10 @@ fn a_dropped_journal_stays_and_is_ended_by_another_command() {
     fs::write(d.path().join("README.txt"), "x").unwrap();
     fs::write(d.path().join("x.jsonl"), "x").unwrap();
     let pending = Journal::pending(d.path()).unwrap();
-    let seen: Vec<(&str, i64)> = pending.iter().map(|p| (p.name.as_str(), p.header.as_i64().unwrap())).collect();
+    let seen: Vec<(&str, i64)> = pending
+        .iter()
+        .map(|p| (p.name.as_str(), p.header.as_i64().unwrap()))
+        .collect();
     assert_eq!(seen, [("base.web", 3), ("jail.a", 2), ("jail.a", 1)]);
     for p in pending {
         p.finish().unwrap();
@@ -50,22 +59,37 @@ fn a_dropped_journal_stays_and_is_ended_by_another_command() {
 #[test]
 fn what_can_not_be_begun_leaves_nothing() {
     let d = dir();
-    assert!(matches!(Journal::begin(d.path(), "a/b", &1), Err(Error::BadName(_))));
+    assert!(matches!(
+        Journal::begin(d.path(), "a/b", &1),
+        Err(Error::BadName(_))
+    ));
     let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     let e = Journal::begin(d.path(), "a", &no_json).unwrap_err().to_string();
     assert!(e.starts_with("journal ") && e.contains("a.1.jsonl: "), "{e}");
     assert_eq!(files(d.path()), 0);
-    let e = Journal::begin(&d.path().join("none"), "a", &1).unwrap_err().to_string();
-    assert!(e.contains("none/") && e.ends_with("No such file or directory"), "{e}");
+    let e = Journal::begin(&d.path().join("none"), "a", &1)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        e.contains("none/") && e.ends_with("No such file or directory"),
+        "{e}"
+    );
 }
 
 #[test]
 fn damage_ends_the_records() {
     let d = dir();
     let path = d.path().join("a.1.jsonl");
-    fs::write(&path, "{\"header\":1}\n{\"record\":1}\n{\"rec\0\n{\"record\":2}\n{\"commit\":true}\n").unwrap();
+    fs::write(
+        &path,
+        "{\"header\":1}\n{\"record\":1}\n{\"rec\0\n{\"record\":2}\n{\"commit\":true}\n",
+    )
+    .unwrap();
     let p = Journal::pending(d.path()).unwrap().remove(0);
-    assert_eq!((p.header, p.records, p.committed), (json!(1), vec![json!(1)], false));
+    assert_eq!(
+        (p.header, p.records, p.committed),
+        (json!(1), vec![json!(1)], false)
+    );
     fs::write(&path, "no json\n{\"record\":1}\n").unwrap();
     assert_eq!(Journal::pending(d.path()).unwrap().remove(0).header, Value::Null);
 }
@@ -88,7 +112,9 @@ fn check_every_cut(header: &Value, records: &[Value]) {
             assert!(pending.is_empty() && !path.exists(), "cut {cut}");
             continue;
         }
-        let [p] = &pending[..] else { panic!("cut {cut}: {pending:?}") };
+        let [p] = &pending[..] else {
+            panic!("cut {cut}: {pending:?}")
+        };
         assert_eq!(&p.header, header, "cut {cut}");
         assert_eq!(p.records, records[..(whole - 1).min(records.len())], "cut {cut}");
         assert_eq!(p.committed, whole == records.len() + 2, "cut {cut}");
@@ -97,7 +123,10 @@ fn check_every_cut(header: &Value, records: &[Value]) {
 
 #[test]
 fn every_cut() {
-    check_every_cut(&json!({"title": "create ä\n"}), &[json!({"begin": 0}), json!(12), json!({"commit": true})]);
+    check_every_cut(
+        &json!({"title": "create ä\n"}),
+        &[json!({"begin": 0}), json!(12), json!({"commit": true})],
+    );
 }
 
 proptest! {

@@ -35,7 +35,10 @@ impl Layout {
     /// The layout of `os`. With `root`, an absolute path, everything lies below it.
     #[must_use]
     pub fn new(os: Os, root: Option<&Path>) -> Self {
-        Self { os, root: root.unwrap_or(Path::new("/")).to_owned() }
+        Self {
+            os,
+            root: root.unwrap_or(Path::new("/")).to_owned(),
+        }
     }
 
     /// The directory that everything lies below: `/`, or what `--root` says.
@@ -141,14 +144,23 @@ impl Layout {
     /// # Errors
     /// [`Error::Io`] with the directory.
     pub fn create(&self) -> Result<()> {
-        let open = [self.jails_dir(None), self.definitions_dir(), self.root.join("var/log")];
+        let open = [
+            self.jails_dir(None),
+            self.definitions_dir(),
+            self.root.join("var/log"),
+        ];
         for dir in &open {
             make_dir(dir, OPEN)?;
         }
         let state = self.state_dir();
         make_dir(&state, PRIVATE)?;
         close(&state)?;
-        for dir in [self.locks_dir(), self.journal_dir(), self.bases_dir(), self.run_dir()] {
+        for dir in [
+            self.locks_dir(),
+            self.journal_dir(),
+            self.bases_dir(),
+            self.run_dir(),
+        ] {
             make_dir(&dir, PRIVATE)?;
         }
         Ok(())
@@ -186,7 +198,10 @@ impl Layout {
         for entry in entries {
             let entry = entry.map_err(Error::io("read", dir))?;
             let name = entry.file_name();
-            let zone = name.to_str().and_then(|n| n.strip_prefix("jails.")).and_then(|z| ZoneName::new(z).ok());
+            let zone = name
+                .to_str()
+                .and_then(|n| n.strip_prefix("jails."))
+                .and_then(|z| ZoneName::new(z).ok());
             zones.extend(zone.filter(|_| entry.path().is_dir()));
         }
         Ok(zones)
@@ -203,7 +218,9 @@ fn make_dir(dir: &Path, mode: u32) -> Result<()> {
     }
     match DirBuilder::new().mode(mode).create(dir) {
         // The umask may have taken more away than was meant.
-        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(Error::io("set the mode of", dir)),
+        Ok(()) => {
+            fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(Error::io("set the mode of", dir))
+        }
         // Another qjail was faster.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(e) => Err(Error::io("make the directory", dir)(e)),
@@ -211,7 +228,10 @@ fn make_dir(dir: &Path, mode: u32) -> Result<()> {
 }
 
 fn close(dir: &Path) -> Result<()> {
-    let mode = fs::metadata(dir).map_err(Error::io("look at", dir))?.permissions().mode();
+    let mode = fs::metadata(dir)
+        .map_err(Error::io("look at", dir))?
+        .permissions()
+        .mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }

@@ -21,15 +21,24 @@ fn the_table_of_the_design() {
     assert_eq!(p(f.definitions_dir()), "/usr/local/etc/qjail/jails.d");
     assert_eq!(p(f.settings_file()), "/usr/local/etc/qjail/qjail.toml");
     assert_eq!(p(f.journal_dir()), "/var/db/qjail/journal");
-    assert_eq!(p(f.console_log(&name("jail1"))), "/var/log/qjail.jail1.console.log");
+    assert_eq!(
+        p(f.console_log(&name("jail1"))),
+        "/var/log/qjail.jail1.console.log"
+    );
     assert_eq!(f.plugin_dirs(), [Path::new("/usr/local/lib/qjail/plugins")]);
     let l = Layout::new(Os::Linux, Some(Path::new("/tmp/q")));
     assert_eq!(p(l.jails_dir(None)), "/tmp/q/var/lib/qjail/jails");
-    assert_eq!(p(l.jails_dir(Some(&zone("web")))), "/tmp/q/var/lib/qjail/jails.web");
+    assert_eq!(
+        p(l.jails_dir(Some(&zone("web")))),
+        "/tmp/q/var/lib/qjail/jails.web"
+    );
     assert_eq!(p(l.config_dir()), "/tmp/q/etc/qjail");
     assert_eq!(p(l.locks_dir()), "/tmp/q/var/lib/qjail/state/locks");
     assert_eq!(p(l.log_file()), "/tmp/q/var/log/qjail.log");
-    assert_eq!(l.plugin_dirs()[1], Path::new("/tmp/q/usr/local/lib/qjail/plugins"));
+    assert_eq!(
+        l.plugin_dirs()[1],
+        Path::new("/tmp/q/usr/local/lib/qjail/plugins")
+    );
 }
 
 #[test]
@@ -38,10 +47,21 @@ fn create_makes_everything_once_and_closes_the_state() {
         let dir = tempfile::tempdir().unwrap();
         let l = Layout::new(os, Some(&dir.path().join("a/b")));
         l.create().unwrap();
-        for open in [l.jails_dir(None), l.config_dir(), l.definitions_dir(), l.root().to_owned()] {
+        for open in [
+            l.jails_dir(None),
+            l.config_dir(),
+            l.definitions_dir(),
+            l.root().to_owned(),
+        ] {
             assert_eq!(mode(&open), 0o755, "{}", open.display());
         }
-        for private in [l.state_dir(), l.locks_dir(), l.journal_dir(), l.bases_dir(), l.run_dir()] {
+        for private in [
+            l.state_dir(),
+            l.locks_dir(),
+            l.journal_dir(),
+            l.bases_dir(),
+            l.run_dir(),
+        ] {
             assert_eq!(mode(&private), 0o700, "{}", private.display());
         }
         fs::set_permissions(l.jails_dir(None), Permissions::from_mode(0o711)).unwrap();
@@ -57,7 +77,11 @@ fn a_file_in_the_way_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("usr"), "").unwrap();
     let e = Layout::new(Os::FreeBsd, Some(dir.path())).create().unwrap_err();
-    assert!(e.to_string().starts_with(&format!("make the directory {}/usr", dir.path().display())), "{e}");
+    assert!(
+        e.to_string()
+            .starts_with(&format!("make the directory {}/usr", dir.path().display())),
+        "{e}"
+    );
 }
 
 #[test]

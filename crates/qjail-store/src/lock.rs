@@ -63,7 +63,13 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "qjail {} (pid {}, since {} UTC)", self.command, self.pid, clock(self.since))
+        write!(
+            f,
+            "qjail {} (pid {}, since {} UTC)",
+            self.command,
+            self.pid,
+            clock(self.since)
+        )
     }
 }
 
@@ -103,11 +109,19 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::acquire`]; none is held then.
-    pub fn acquire_all(dir: &Path, names: &[impl AsRef<str>], command: &str, wait: Wait) -> Result<Vec<Self>> {
+    pub fn acquire_all(
+        dir: &Path,
+        names: &[impl AsRef<str>],
+        command: &str,
+        wait: Wait,
+    ) -> Result<Vec<Self>> {
         let mut names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter().map(|name| Self::acquire(dir, name, command, wait)).collect()
+        names
+            .into_iter()
+            .map(|name| Self::acquire(dir, name, command, wait))
+            .collect()
     }
 }
 
@@ -132,11 +146,17 @@ fn take(dir: &Path, name: &str, command: &str, wait: Wait, kind: Kind) -> Result
         .open(&path)
         .map_err(Error::io("open the lock", &path))?;
     if !try_until(&file, kind, wait).map_err(Error::io("lock", &path))? {
-        return Err(Error::Busy { lock: name.to_owned(), holder: read_holder(&file) });
+        return Err(Error::Busy {
+            lock: name.to_owned(),
+            holder: read_holder(&file),
+        });
     }
     // A full disk takes nothing but the name from a refusal.
     let _ = file.write_all_at(&note(command), 0);
-    Ok(Lock { file, exclusive: kind == Kind::Exclusive })
+    Ok(Lock {
+        file,
+        exclusive: kind == Kind::Exclusive,
+    })
 }
 
 fn try_until(file: &File, kind: Kind, wait: Wait) -> std::io::Result<bool> {
@@ -161,8 +181,15 @@ fn try_until(file: &File, kind: Kind, wait: Wait) -> std::io::Result<bool> {
 }
 
 fn note(command: &str) -> Vec<u8> {
-    let cut = (0..=COMMAND.min(command.len())).rev().find(|i| command.is_char_boundary(*i)).unwrap_or(0);
-    let holder = Holder { pid: std::process::id(), command: command[..cut].to_owned(), since: now() };
+    let cut = (0..=COMMAND.min(command.len()))
+        .rev()
+        .find(|i| command.is_char_boundary(*i))
+        .unwrap_or(0);
+    let holder = Holder {
+        pid: std::process::id(),
+        command: command[..cut].to_owned(),
+        since: now(),
+    };
     let mut text = serde_json::to_vec(&holder).unwrap_or_default();
     // Escapes may make it longer than the note; then the refusal names nobody.
     text.resize(NOTE, b' ');

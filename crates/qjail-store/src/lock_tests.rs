@@ -9,8 +9,16 @@ fn a_refusal_says_who_and_since_when() {
     let d = dir();
     let held = Lock::acquire(d.path(), "jail.jail1", "start", Wait::No).unwrap();
     let e = Lock::acquire(d.path(), "jail.jail1", "stop", Wait::No).unwrap_err();
-    let Error::Busy { holder: Some(holder), .. } = &e else { panic!("{e}") };
-    assert_eq!((holder.pid, holder.command.as_str()), (std::process::id(), "start"));
+    let Error::Busy {
+        holder: Some(holder), ..
+    } = &e
+    else {
+        panic!("{e}")
+    };
+    assert_eq!(
+        (holder.pid, holder.command.as_str()),
+        (std::process::id(), "start")
+    );
     assert!(now().abs_diff(holder.since) < 60);
     assert_eq!(
         e.to_string(),
@@ -45,7 +53,11 @@ fn shared_and_exclusive() {
     let start = Instant::now();
     let e = Lock::acquire(d.path(), "base", "install", Wait::For(Duration::from_millis(60))).unwrap_err();
     assert!(start.elapsed() >= Duration::from_millis(60));
-    assert!(e.to_string().starts_with("the base lock is being used by qjail create (pid "), "{e}");
+    assert!(
+        e.to_string()
+            .starts_with("the base lock is being used by qjail create (pid "),
+        "{e}"
+    );
     drop(one);
     assert!(Lock::acquire(d.path(), "base", "install", Wait::No).is_err());
     drop(two);
@@ -71,7 +83,11 @@ fn waiting_ends_when_the_holder_does() {
 fn all_or_none() {
     let d = dir();
     let held = Lock::acquire(d.path(), "jail.b", "start", Wait::No).unwrap();
-    assert!(Lock::acquire_all(d.path(), &["jail.c", "jail.b", "jail.a"], "stop", Wait::No).unwrap_err().is_busy());
+    assert!(
+        Lock::acquire_all(d.path(), &["jail.c", "jail.b", "jail.a"], "stop", Wait::No)
+            .unwrap_err()
+            .is_busy()
+    );
     drop(Lock::acquire(d.path(), "jail.a", "start", Wait::No).unwrap());
     drop(held);
     let all = Lock::acquire_all(d.path(), &["jail.c", "jail.a", "jail.c"], "stop", Wait::No).unwrap();
@@ -81,18 +97,35 @@ fn all_or_none() {
 #[test]
 fn names_that_are_no_file_names() {
     let d = dir();
-    for bad in ["", ".", "..", ".x", "a/b", "../x", "a b", "a\n", "ä", &"a".repeat(121)] {
+    for bad in [
+        "",
+        ".",
+        "..",
+        ".x",
+        "a/b",
+        "../x",
+        "a b",
+        "a\n",
+        "ä",
+        &"a".repeat(121),
+    ] {
         let e = Lock::acquire(d.path(), bad, "start", Wait::No).unwrap_err();
         assert!(matches!(e, Error::BadName(_)), "{e}");
     }
     assert_eq!(std::fs::read_dir(d.path()).unwrap().count(), 0);
     let e = Lock::acquire(&d.path().join("none"), "a", "start", Wait::No).unwrap_err();
-    assert!(e.to_string().starts_with("open the lock ") && e.to_string().contains("none/a.lock"), "{e}");
+    assert!(
+        e.to_string().starts_with("open the lock ") && e.to_string().contains("none/a.lock"),
+        "{e}"
+    );
 }
 
 #[test]
 fn names() {
     let zone = ZoneName::new("web").unwrap();
     assert_eq!(jail_lock(&JailName::new("jail1").unwrap()), "jail.jail1");
-    assert_eq!((base_lock(None), base_lock(Some(&zone))), ("base".to_owned(), "base.web".to_owned()));
+    assert_eq!(
+        (base_lock(None), base_lock(Some(&zone))),
+        ("base".to_owned(), "base.web".to_owned())
+    );
 }

@@ -13,7 +13,10 @@ use crate::{Error, Result, stamp};
 /// # Errors
 /// [`Error::Io`] with the file.
 pub fn append_log(path: &Path, now: u64, user: &str, text: &str) -> Result<()> {
-    let user: String = user.chars().map(|c| if c == '*' { '?' } else { plain(c) }).collect();
+    let user: String = user
+        .chars()
+        .map(|c| if c == '*' { '?' } else { plain(c) })
+        .collect();
     let text: String = text.chars().map(plain).collect();
     let line = format!("{}*{user}*{text}\n", stamp(now));
     OpenOptions::new()
@@ -27,7 +30,11 @@ pub fn append_log(path: &Path, now: u64, user: &str, text: &str) -> Result<()> {
 }
 
 fn plain(c: char) -> char {
-    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { '?' } else { c }
+    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+        '?'
+    } else {
+        c
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +47,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("qjail.log");
         append_log(&path, 1_795_467_067, "root", "start jail1").unwrap();
-        append_log(&path, 1_795_467_068, "a*b", "x\n202611232051.07*root*forged\r\u{1b}[2J").unwrap();
+        append_log(
+            &path,
+            1_795_467_068,
+            "a*b",
+            "x\n202611232051.07*root*forged\r\u{1b}[2J",
+        )
+        .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
@@ -52,6 +65,9 @@ mod tests {
     #[test]
     fn error_names_the_file() {
         let e = append_log(Path::new("/nonexistent/qjail.log"), 0, "root", "x").unwrap_err();
-        assert_eq!(e.to_string(), "write /nonexistent/qjail.log: No such file or directory");
+        assert_eq!(
+            e.to_string(),
+            "write /nonexistent/qjail.log: No such file or directory"
+        );
     }
 }

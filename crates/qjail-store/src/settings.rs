@@ -64,17 +64,28 @@ impl Settings {
     /// [`Error::Settings`] with line and column.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |span: Option<Range<usize>>, message: &str| settings_error(path, text, span, message);
-        let document = text.parse::<DocumentMut>().map_err(|e| fail(e.span(), e.message()))?;
+        let document = text
+            .parse::<DocumentMut>()
+            .map_err(|e| fail(e.span(), e.message()))?;
         let known = toml::from_str(text).map_err(|e| fail(e.span(), e.message()))?;
-        Ok(Self { path: path.to_owned(), document, known })
+        Ok(Self {
+            path: path.to_owned(),
+            document,
+            known,
+        })
     }
 
     /// Keys that nobody reads, one message each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unknown = |table: &dyn TableLike, prefix: &str, known: &[&str]| -> Vec<String> {
-            let names = table.iter().map(|(key, _)| key).filter(|key| !known.contains(key));
-            names.map(|key| format!("{}: unknown key {prefix}{key}", self.path.display())).collect()
+            let names = table
+                .iter()
+                .map(|(key, _)| key)
+                .filter(|key| !known.contains(key));
+            names
+                .map(|key| format!("{}: unknown key {prefix}{key}", self.path.display()))
+                .collect()
         };
         let mut warnings = unknown(self.document.as_table(), "", &KEYS);
         if let Some(plugins) = self.document.get("plugins").and_then(Item::as_table_like) {
@@ -116,7 +127,8 @@ impl Settings {
     /// The table `[plugin.NAME]`; an empty object where there is none.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Json {
-        self.get(&["plugin", name]).unwrap_or_else(|| Json::Object(serde_json::Map::new()))
+        self.get(&["plugin", name])
+            .unwrap_or_else(|| Json::Object(serde_json::Map::new()))
     }
 
     /// The value at `path`, dates as texts; none where nothing is set.
@@ -136,7 +148,11 @@ impl Settings {
     /// large), or qjail wants another type there. Nothing is changed then.
     pub fn set(&mut self, path: &[impl AsRef<str>], value: &Json) -> Result<()> {
         let keys: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
-        let fail = |message: String| Error::Value { path: self.path.clone(), key: keys.join("."), message };
+        let fail = |message: String| Error::Value {
+            path: self.path.clone(),
+            key: keys.join("."),
+            message,
+        };
         let mut document = self.document.clone();
         put(document.as_item_mut(), &keys, value).map_err(fail)?;
         let known = toml::from_str(&document.to_string()).map_err(|e| fail(e.message().to_owned()))?;
@@ -172,7 +188,10 @@ impl Settings {
     /// # Errors
     /// [`Error::Io`] with the file; the old text is untouched then.
     pub fn save(&self) -> Result<()> {
-        let mode = self.path.metadata().map_or(MODE, |m| m.permissions().mode() & 0o777);
+        let mode = self
+            .path
+            .metadata()
+            .map_or(MODE, |m| m.permissions().mode() & 0o777);
         file::replace(&self.path, self.to_text().as_bytes(), mode)
     }
 }
@@ -194,7 +213,11 @@ fn put(item: &mut Item, keys: &[&str], json: &Json) -> std::result::Result<(), S
     match keys {
         [] => Err("no key is given".to_owned()),
         [last] => {
-            let new = if inline { json_to_value(json).map(Item::Value) } else { json_to_item(json) };
+            let new = if inline {
+                json_to_value(json).map(Item::Value)
+            } else {
+                json_to_item(json)
+            };
             replace(item.as_table_like_mut().ok_or_else(no_table)?, last, new?);
             Ok(())
         }
@@ -240,7 +263,9 @@ fn take(table: &mut dyn TableLike, keys: &[&str]) {
             table.remove(last);
         }
         [first, rest @ ..] => {
-            let Some(next) = table.get_mut(first).and_then(Item::as_table_like_mut) else { return };
+            let Some(next) = table.get_mut(first).and_then(Item::as_table_like_mut) else {
+                return;
+            };
             let was_empty = next.is_empty();
             take(next, rest);
             if next.is_empty() && !was_empty {
@@ -260,7 +285,10 @@ fn item_to_json(item: &Item) -> Option<Json> {
 }
 
 fn table_to_json(table: &dyn TableLike) -> Json {
-    table.iter().filter_map(|(key, item)| Some((key.to_owned(), item_to_json(item)?))).collect()
+    table
+        .iter()
+        .filter_map(|(key, item)| Some((key.to_owned(), item_to_json(item)?)))
+        .collect()
 }
 
 fn value_to_json(value: &Value) -> Json {
@@ -297,7 +325,11 @@ fn json_to_value(json: &Json) -> std::result::Result<Value, &'static str> {
             (None, Some(f)) if !n.is_u64() => Value::from(f),
             _ => return Err("the number is too large"),
         },
-        Json::Array(list) => Value::Array(list.iter().map(json_to_value).collect::<std::result::Result<Array, _>>()?),
+        Json::Array(list) => Value::Array(
+            list.iter()
+                .map(json_to_value)
+                .collect::<std::result::Result<Array, _>>()?,
+        ),
         Json::Object(object) => {
             let mut table = InlineTable::new();
             for (key, value) in object {

@@ -29,12 +29,19 @@ fn getters() {
     assert_eq!(s.plugins_disabled(), ["pf"]);
     assert_eq!(s.plugins_allowed(), None);
     assert_eq!(s.plugin_dirs(), [Path::new("/opt/qjail")]);
-    assert_eq!(s.plugin("net"), json!({"bridge": "lo1", "lo1": {"address": "192.168.1.1/28"}}));
+    assert_eq!(
+        s.plugin("net"),
+        json!({"bridge": "lo1", "lo1": {"address": "192.168.1.1/28"}})
+    );
     assert_eq!(s.plugin("pf"), json!({}));
-    assert_eq!(s.get(&["plugin", "net", "lo1", "address"]), Some(json!("192.168.1.1/28")));
+    assert_eq!(
+        s.get(&["plugin", "net", "lo1", "address"]),
+        Some(json!("192.168.1.1/28"))
+    );
     assert_eq!(s.get(&["plugin", "net", "bridge", "deeper"]), None);
     assert!(s.warnings().is_empty());
-    let s = parse("plugins = { allow = [], sha256 = { pf = \"ab\" } }\n[[plugin.x.y]]\nwhen = 2026-11-23\n").unwrap();
+    let s = parse("plugins = { allow = [], sha256 = { pf = \"ab\" } }\n[[plugin.x.y]]\nwhen = 2026-11-23\n")
+        .unwrap();
     assert_eq!(s.plugins_allowed(), Some(&[][..]));
     assert_eq!(s.plugin_sums()["pf"], "ab");
     assert_eq!(s.plugin("x"), json!({"y": [{"when": "2026-11-23"}]}));
@@ -46,7 +53,9 @@ fn edits_keep_comments_and_order() {
     s.set(&["log"], &json!(false)).unwrap();
     s.set(&["plugin", "net", "bridge"], &json!("lo2")).unwrap();
     s.set(&["plugin", "pf", "ext"], &json!("eth0")).unwrap();
-    let expected = TEXT.replace("log = true", "log = false").replace("\"lo1\"   #", "\"lo2\"   #")
+    let expected = TEXT
+        .replace("log = true", "log = false")
+        .replace("\"lo1\"   #", "\"lo2\"   #")
         + "\n[plugin.pf]\next = \"eth0\"\n";
     assert_eq!(s.to_text(), expected);
     assert!(!s.log());
@@ -79,7 +88,10 @@ fn unknown_keys_are_warnings() {
     let s = parse("lgo = true\n[plugins]\ndisabel = [\"pf\"]\n[plugin.anything]\nx = 1\n").unwrap();
     assert_eq!(
         s.warnings(),
-        ["/etc/qjail/qjail.toml: unknown key lgo", "/etc/qjail/qjail.toml: unknown key plugins.disabel"]
+        [
+            "/etc/qjail/qjail.toml: unknown key lgo",
+            "/etc/qjail/qjail.toml: unknown key plugins.disabel"
+        ]
     );
 }
 
@@ -96,7 +108,10 @@ fn refused_changes_change_nothing() {
         (&[], json!(1), "no key"),
     ] {
         let e = s.set(path, &value).unwrap_err().to_string();
-        assert!(e.starts_with("/etc/qjail/qjail.toml: ") && e.contains(word), "{e}");
+        assert!(
+            e.starts_with("/etc/qjail/qjail.toml: ") && e.contains(word),
+            "{e}"
+        );
     }
     assert_eq!(s.to_text(), TEXT);
 }
@@ -105,7 +120,10 @@ fn refused_changes_change_nothing() {
 fn below_an_inline_table_all_is_inline() {
     let mut s = parse("plugin = { net = { x = 1 } }\n").unwrap();
     s.set(&["plugin", "pf", "rules"], &json!({})).unwrap();
-    assert_eq!(s.to_text(), "plugin = { net = { x = 1 } , pf = { rules = {} } }\n");
+    assert_eq!(
+        s.to_text(),
+        "plugin = { net = { x = 1 } , pf = { rules = {} } }\n"
+    );
     assert_eq!(parse(&s.to_text()).unwrap().plugin("pf"), json!({"rules": {}}));
 }
 

@@ -7,21 +7,29 @@ const DAY: u64 = 86_400;
 /// Seconds since 1970 in UTC, now. 0 when the clock stands before 1970.
 #[must_use]
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 /// `seconds` since 1970 as RFC 3339 in UTC: `2026-11-23T20:51:07Z`.
 #[must_use]
 pub fn format_time(seconds: u64) -> String {
     let t = Civil::of(seconds);
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", t.year, t.month, t.day, t.hour, t.minute, t.second)
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        t.year, t.month, t.day, t.hour, t.minute, t.second
+    )
 }
 
 /// `seconds` since 1970 as qjail stamps its log and archives, `202611232051.07`, in UTC.
 #[must_use]
 pub fn stamp(seconds: u64) -> String {
     let t = Civil::of(seconds);
-    format!("{:04}{:02}{:02}{:02}{:02}.{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second)
+    format!(
+        "{:04}{:02}{:02}{:02}{:02}.{:02}",
+        t.year, t.month, t.day, t.hour, t.minute, t.second
+    )
 }
 
 /// The time of the day of `seconds`, `20:51:07`, in UTC.
@@ -35,7 +43,9 @@ pub(crate) fn clock(seconds: u64) -> String {
 pub fn parse_time(text: &str) -> Option<u64> {
     let digits = |range: std::ops::Range<usize>| -> Option<u64> {
         let part = text.get(range)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
+        part.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| part.parse().ok())?
     };
     let t = Civil {
         year: digits(0..4)?,
@@ -64,10 +74,15 @@ impl Civil {
     fn of(seconds: u64) -> Self {
         let (days, second_of_day) = (seconds / DAY + 719_468, seconds % DAY);
         let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
         Self {
             year: era * 400 + year_of_era + u64::from(month <= 2),
             month,
@@ -84,7 +99,11 @@ impl Civil {
             return None;
         }
         let year = self.year - u64::from(self.month <= 2);
-        let march_month = if self.month > 2 { self.month - 3 } else { self.month + 9 };
+        let march_month = if self.month > 2 {
+            self.month - 3
+        } else {
+            self.month + 9
+        };
         let day_of_year = (153 * march_month + 2) / 5 + self.day - 1;
         let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
         Some((days - 719_468) * DAY + self.hour * 3_600 + self.minute * 60 + self.second)
@@ -117,9 +136,19 @@ mod tests {
     #[test]
     fn other_texts_are_no_times() {
         for bad in [
-            "", "now", "1969-12-31T23:59:59Z", "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z",
-            "2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01 00:00:00Z",
-            "2026-01-01T00:00:00+00:00", "+026-01-01T00:00:00Z", "2026-01-01T00:00:é",
+            "",
+            "now",
+            "1969-12-31T23:59:59Z",
+            "2026-02-30T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01T00:00:00+00:00",
+            "+026-01-01T00:00:00Z",
+            "2026-01-01T00:00:é",
         ] {
             assert_eq!(parse_time(bad), None, "{bad}");
         }

@@ -2,6 +2,11 @@
 //!
 //! The program starts itself as the other process: `hold`, `count`, `both`, `journal`, `full`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test; clippy knows only functions marked as such"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -44,7 +49,9 @@ fn path(dir: &tempfile::TempDir) -> &str {
 
 fn wait_ready(child: &mut Child) {
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "ready\n");
 }
 
@@ -64,10 +71,21 @@ fn a_killed_holder_leaves_no_lock() {
     wait_ready(&mut child);
     for result in [
         Lock::acquire(dir.path(), "jail.jail1", "stop", Wait::No),
-        Lock::acquire_shared(dir.path(), "jail.jail1", "list", Wait::For(Duration::from_millis(50))),
+        Lock::acquire_shared(
+            dir.path(),
+            "jail.jail1",
+            "list",
+            Wait::For(Duration::from_millis(50)),
+        ),
     ] {
         let e = result.unwrap_err().to_string();
-        assert!(e.starts_with(&format!("jail1 is being used by qjail start (pid {}, since ", child.id())), "{e}");
+        assert!(
+            e.starts_with(&format!(
+                "jail1 is being used by qjail start (pid {}, since ",
+                child.id()
+            )),
+            "{e}"
+        );
     }
     drop(Lock::acquire(dir.path(), "jail.jail2", "stop", Wait::No).unwrap());
     child.kill().unwrap();
@@ -88,7 +106,9 @@ fn count(dir: &Path) {
 fn no_increment_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("number"), "0").unwrap();
-    let children: Vec<Child> = (0..4).map(|_| me(&["count", path(&dir)]).spawn().unwrap()).collect();
+    let children: Vec<Child> = (0..4)
+        .map(|_| me(&["count", path(&dir)]).spawn().unwrap())
+        .collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
@@ -139,7 +159,13 @@ fn a_killed_writer_leaves_a_readable_journal() {
         assert!(pending.len() <= 1, "{pending:?}");
         for p in pending {
             assert!(p.header.is_u64(), "{p:?}");
-            assert!(p.records.iter().enumerate().all(|(i, r)| r.as_u64() == Some(i as u64)), "{p:?}");
+            assert!(
+                p.records
+                    .iter()
+                    .enumerate()
+                    .all(|(i, r)| r.as_u64() == Some(i as u64)),
+                "{p:?}"
+            );
             assert!(!p.committed || p.records.len() == 8, "{p:?}");
             p.finish().unwrap();
         }
@@ -152,7 +178,11 @@ fn a_full_disk_leaves_the_old_state() {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let script = "mount -t tmpfs -o size=64k qjail-test \"$2\" && exec \"$1\" full \"$2\"";
     let status = Command::new("unshare")
-        .args(if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] })
+        .args(if root {
+            &["--mount"][..]
+        } else {
+            &["--map-root-user", "--mount"]
+        })
         .args(["sh", "-c", script, "sh"])
         .arg(std::env::current_exe().unwrap())
         .arg(dir.path())
@@ -173,7 +203,12 @@ fn full(dir: &Path) {
     let old_text = fs::read_to_string(dir.join("jail1.toml")).unwrap();
 
     fill(&dir.join("ballast"));
-    let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let names = |dir: &Path| {
+        fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect::<Vec<_>>()
+    };
     let before = names(dir);
     let mut changed = Definition::new();
     changed.manual = true;
@@ -185,11 +220,17 @@ fn full(dir: &Path) {
     // The first page has room, so the line is cut in the middle.
     refused(journal.record(&"x".repeat(20_000), false));
     assert_eq!(fs::read_to_string(dir.join("jail1.toml")).unwrap(), old_text);
-    assert_eq!(fs::read_to_string(dir.join("qjail.toml")).unwrap(), "log = true\n");
+    assert_eq!(
+        fs::read_to_string(dir.join("qjail.toml")).unwrap(),
+        "log = true\n"
+    );
     assert_eq!(names(dir), before);
     journal.commit().unwrap();
     let pending = Journal::pending(dir).unwrap();
-    assert_eq!((&pending[0].records[..], pending[0].committed), (&["first".into()][..], true));
+    assert_eq!(
+        (&pending[0].records[..], pending[0].committed),
+        (&["first".into()][..], true)
+    );
 
     let lock = Lock::acquire(dir, "jail.jail1", "start", Wait::No).unwrap();
     let e = Lock::acquire(dir, "jail.jail1", "start", Wait::No).unwrap_err();

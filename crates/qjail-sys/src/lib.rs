@@ -7,12 +7,16 @@
 //! for the run-time files of running jails. Files below a jail are reached through `qjail-fs`.
 #![allow(unsafe_code)]
 
+mod addresses;
+#[cfg(any(test, target_os = "freebsd"))]
+mod bsd;
 mod error;
 pub mod fake;
 #[cfg(target_os = "freebsd")]
 mod freebsd;
 #[cfg(target_os = "linux")]
 mod linux;
+mod params;
 mod system;
 
 pub use error::{Result, SysError};
@@ -48,7 +52,7 @@ pub fn helper_main(args: &[std::ffi::OsString]) -> Option<i32> {
         return None;
     }
     #[cfg(target_os = "linux")]
-    return Some(linux::helper_main(&args[1..]));
+    return Some(linux::helper_main());
     #[cfg(target_os = "freebsd")]
     return Some(2);
 }

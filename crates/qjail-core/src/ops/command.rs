@@ -32,8 +32,19 @@ impl Engine {
         if spec.needs_root {
             self.require(Need::Files)?;
         }
-        let key = lock_name(spec, plugin, self.zone.as_ref().map(ToString::to_string).as_deref());
-        let _lock = if spec.lock.is_some() { self.lock(&key)? } else { None };
+        let key = lock_name(
+            spec,
+            plugin,
+            self.zone.as_ref().map(ToString::to_string).as_deref(),
+        );
+        let _lock = if spec.lock.is_some() {
+            self.lock(&key)?
+        } else {
+            None
+        };
+        if let Some(zone) = self.zone.as_ref().filter(|_| spec.lock.is_some() && !self.dry_run) {
+            self.layout.create_zone(zone)?;
+        }
         let places = self.places(self.zone.as_ref(), None);
         let settings = self.settings()?.plugin(plugin);
         let request = CommandRequest {
@@ -42,9 +53,13 @@ impl Engine {
             context: places.context(self.system.os(), settings, self.dry_run),
         };
         let reply = self.registry.command(plugin, &self.port(plugin), &request)?;
-        let changes = !(reply.plan.steps.is_empty() && reply.plan.commit.is_empty() && reply.plan.cleanup.is_empty());
+        let changes =
+            !(reply.plan.steps.is_empty() && reply.plan.commit.is_empty() && reply.plan.cleanup.is_empty());
         if changes && spec.lock.is_none() {
-            return Err(Error::new(format!("plugin {plugin}: {} returned a plan but names no lock", words.join(" "))));
+            return Err(Error::new(format!(
+                "plugin {plugin}: {} returned a plan but names no lock",
+                words.join(" ")
+            )));
         }
         let plan = Plan {
             title: words.join(" "),
@@ -57,7 +72,10 @@ impl Engine {
             notes: reply.plan.notes,
         };
         self.perform(&plan)?;
-        Ok(Answer { plan, output: reply.output })
+        Ok(Answer {
+            plan,
+            output: reply.output,
+        })
     }
 }
 

@@ -40,11 +40,17 @@ pub struct CreateRequest {
 /// A name that breaks the rules, or a number of duplicates outside 1 to 254.
 pub fn names(request: &CreateRequest) -> Result<Vec<JailName>> {
     let name = JailName::new(request.name.as_str()).map_err(Error::usage)?;
-    let Some(count) = request.duplicate else { return Ok(vec![name]) };
+    let Some(count) = request.duplicate else {
+        return Ok(vec![name]);
+    };
     if !(1..=MAX_DUPLICATES).contains(&count) {
-        return Err(Error::usage(format!("--duplicate {count}: the number must be from 1 to {MAX_DUPLICATES}")));
+        return Err(Error::usage(format!(
+            "--duplicate {count}: the number must be from 1 to {MAX_DUPLICATES}"
+        )));
     }
-    (1..=count).map(|i| JailName::new(format!("{name}-{i:03}")).map_err(Error::usage)).collect()
+    (1..=count)
+        .map(|i| JailName::new(format!("{name}-{i:03}")).map_err(Error::usage))
+        .collect()
 }
 
 impl Engine {
@@ -85,7 +91,10 @@ impl Engine {
         self.check_params(name, &definition.params)?;
         let steps = self.create_steps(&places, name, &definition, gathered)?;
         if self.dry_run {
-            let mut planned = self.planned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut planned = self
+                .planned
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             planned.push(jail_info(name, &definition, ""));
         }
         Ok(steps)
@@ -107,10 +116,17 @@ impl Engine {
     }
 
     fn directory_in_the_way(&self, places: &Places, name: &JailName) -> Option<Error> {
-        let there = places.open(Place::Jails).ok()?.metadata(&rel(name.as_str()).ok()?).ok()?;
+        let there = places
+            .open(Place::Jails)
+            .ok()?
+            .metadata(&rel(name.as_str()).ok()?)
+            .ok()?;
         there.map(|_| {
-            Error::new(format!("{} exists already", places.jails.join(name.as_str()).display()))
-                .hint("it belongs to no jail that qjail knows; move it away or choose another name")
+            Error::new(format!(
+                "{} exists already",
+                places.jails.join(name.as_str()).display()
+            ))
+            .hint("it belongs to no jail that qjail knows; move it away or choose another name")
         })
     }
 
@@ -136,11 +152,19 @@ impl Engine {
 
     pub(crate) fn check_params(&self, name: &JailName, params: &Params) -> Result<()> {
         let refused = self.system.refused_params(params);
-        let errors = refused.into_iter().map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")));
+        let errors = refused
+            .into_iter()
+            .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")));
         Error::all(errors.collect()).map_or(Ok(()), Err)
     }
 
-    fn create_steps(&self, places: &Places, name: &JailName, definition: &Definition, gathered: Gathered) -> Result<Plan> {
+    fn create_steps(
+        &self,
+        places: &Places,
+        name: &JailName,
+        definition: &Definition,
+        gathered: Gathered,
+    ) -> Result<Plan> {
         let new = staging(name.as_str());
         let mut steps = Vec::new();
         let leftover = places.open(Place::Jails)?.metadata(&rel(&new)?)?.is_some();
@@ -148,17 +172,33 @@ impl Engine {
             steps.push(Action::own(Step::RemoveTree { at: jails(&new) }));
         }
         let template = current_template(places)?;
-        steps.push(Action::own(Step::CopyTree { from: template, to: jails(&new) }));
+        steps.push(Action::own(Step::CopyTree {
+            from: template,
+            to: jails(&new),
+        }));
         if definition.thick {
-            steps.push(Action::Thicken { sources: self.thick_sources(places, name, definition)? });
+            steps.push(Action::Thicken {
+                sources: self.thick_sources(places, name, definition)?,
+            });
         }
         steps.extend(self.host_files(name, definition));
-        steps.extend(definition.flavors.iter().map(|f| Action::MergeFlavor { flavor: f.clone() }));
+        steps.extend(
+            definition
+                .flavors
+                .iter()
+                .map(|f| Action::MergeFlavor { flavor: f.clone() }),
+        );
         steps.extend(gathered.pre);
         steps.extend(gathered.post);
-        let mut commit = vec![Action::own(Step::Rename { from: jails(&new), to: jails(name.as_str()) })];
+        let mut commit = vec![Action::own(Step::Rename {
+            from: jails(&new),
+            to: jails(name.as_str()),
+        })];
         commit.extend(gathered.commit);
-        commit.push(Action::WriteDefinition { name: name.to_string(), text: definition.to_text() });
+        commit.push(Action::WriteDefinition {
+            name: name.to_string(),
+            text: definition.to_text(),
+        });
         Ok(Plan {
             title: format!("create {name}"),
             lock: jail_lock(name),
@@ -172,8 +212,17 @@ impl Engine {
     }
 
     /// What a jail would see of the shared base: the mounts that plugins give it at start.
-    fn thick_sources(&self, places: &Places, name: &JailName, definition: &Definition) -> Result<Vec<ThickSource>> {
-        let thin = Definition { thick: false, params: Params::new(), ..definition.clone() };
+    fn thick_sources(
+        &self,
+        places: &Places,
+        name: &JailName,
+        definition: &Definition,
+    ) -> Result<Vec<ThickSource>> {
+        let thin = Definition {
+            thick: false,
+            params: Params::new(),
+            ..definition.clone()
+        };
         let question = Question {
             event: Event::Start,
             name,
@@ -183,7 +232,13 @@ impl Engine {
             places,
         };
         let mounts = gather(self, &question, Vec::new())?.mounts;
-        Ok(mounts.into_iter().map(|m| ThickSource { source: m.source, target: m.target }).collect())
+        Ok(mounts
+            .into_iter()
+            .map(|m| ThickSource {
+                source: m.source,
+                target: m.target,
+            })
+            .collect())
     }
 
     /// What a jail needs of its host and its name, before flavors have their say.
@@ -192,7 +247,9 @@ impl Engine {
         // As resolver(5) reads it; a host without the file has no name servers to pass on.
         if let Ok(text) = std::fs::read_to_string("/etc/resolv.conf") {
             // A template may have a link there: the jail gets a file of its own.
-            files.push(Action::own(Step::RemoveFile { at: At::jail("etc/resolv.conf") }));
+            files.push(Action::own(Step::RemoveFile {
+                at: At::jail("etc/resolv.conf"),
+            }));
             files.push(write("etc/resolv.conf", text));
         }
         if self.system.os() == "linux" {
@@ -204,13 +261,25 @@ impl Engine {
 }
 
 fn write(path: &str, content: String) -> Action {
-    Action::own(Step::WriteFile { at: At::jail(path), content, mode: Some(0o644), if_exists: IfExists::Replace })
+    Action::own(Step::WriteFile {
+        at: At::jail(path),
+        content,
+        mode: Some(0o644),
+        if_exists: IfExists::Replace,
+    })
 }
 
 fn hosts(name: &JailName, definition: &Definition) -> String {
     let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let addresses = [definition.params.list("ip4.addr"), definition.params.list("ip6.addr")].concat();
-    for spec in addresses.iter().filter_map(|a| a.parse::<qjail_model::AddrSpec>().ok()) {
+    let addresses = [
+        definition.params.list("ip4.addr"),
+        definition.params.list("ip6.addr"),
+    ]
+    .concat();
+    for spec in addresses
+        .iter()
+        .filter_map(|a| a.parse::<qjail_model::AddrSpec>().ok())
+    {
         text.push_str(&format!("{}\t{name}\n", spec.addr));
     }
     text
@@ -230,7 +299,7 @@ fn current_template(places: &Places) -> Result<At> {
     let jails_dir = places.open(Place::Jails)?;
     let link = rel(".base")?;
     let missing = || Error::new("no base is installed in this zone").hint("install one first: qjail install");
-    if jails_dir.metadata(&link)?.is_none_or(|m| m.kind != Kind::Symlink) {
+    if jails_dir.metadata(&link)?.is_none_or(|m| m.kind != Kind::Link) {
         return Err(missing());
     }
     let target = jails_dir.read_link(&link)?;

@@ -30,14 +30,23 @@ impl Engine {
 
     fn against_delete(&self, name: &JailName, places: &Places) -> Result<Vec<Error>> {
         if self.system.find(name.as_str())?.is_some() {
-            return Err(Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}")));
+            return Err(
+                Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}"))
+            );
         }
-        let depending = self.all().into_iter().filter(|(_, d)| d.depend.iter().any(|x| x == name.as_str()));
+        let depending = self
+            .all()
+            .into_iter()
+            .filter(|(_, d)| d.depend.iter().any(|x| x == name.as_str()));
         let mut objections: Vec<Error> = depending
             .map(|(other, _)| Error::new(format!("jail {other} depends on {name}")))
             .collect();
         let root = places.open(Place::Jails)?;
-        objections.extend(root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled()).err().map(Error::from));
+        objections.extend(
+            root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled())
+                .err()
+                .map(Error::from),
+        );
         Ok(objections)
     }
 
@@ -61,9 +70,14 @@ impl Engine {
         let mut commit = gathered.commit;
         let root = places.open(Place::Jails)?;
         if root.metadata(&rel(name.as_str())?)?.is_some() {
-            commit.push(Action::own(Step::Rename { from: jails(name.as_str()), to: jails(&old) }));
+            commit.push(Action::own(Step::Rename {
+                from: jails(name.as_str()),
+                to: jails(&old),
+            }));
         }
-        commit.push(Action::RemoveDefinition { name: name.to_string() });
+        commit.push(Action::RemoveDefinition {
+            name: name.to_string(),
+        });
         let mut cleanup = gathered.cleanup;
         cleanup.push(Action::own(Step::RemoveTree { at: jails(&old) }));
         Ok(Plan {

@@ -15,9 +15,13 @@ impl Engine {
         self.require(Need::Jails)?;
         self.definition(name)?;
         if self.system.find(name.as_str())?.is_none() {
-            return Err(Error::new(format!("Error: Jail is not running and it has to be. {name}"))
-                .hint(format!("qjail start {name}")));
+            return Err(
+                Error::new(format!("Error: Jail is not running and it has to be. {name}"))
+                    .hint(format!("qjail start {name}")),
+            );
         }
-        self.system.exec(name.as_str(), spec).map_err(|e| Error::from(e).about(name))
+        self.system
+            .exec(name.as_str(), spec)
+            .map_err(|e| Error::from(e).about(name))
     }
 }

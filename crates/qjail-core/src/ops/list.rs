@@ -49,7 +49,9 @@ impl Row {
     /// The jail id, or `N/A`.
     #[must_use]
     pub fn jid(&self) -> String {
-        self.running.as_ref().map_or_else(|| "N/A".to_owned(), |r| r.jid.to_string())
+        self.running
+            .as_ref()
+            .map_or_else(|| "N/A".to_owned(), |r| r.jid.to_string())
     }
 
     /// The interface of its addresses.
@@ -77,14 +79,23 @@ impl Engine {
     /// When the kernel does not tell what runs.
     pub fn list(&self, request: &ListRequest) -> Result<(Vec<Row>, Vec<Error>)> {
         let running = self.running()?;
-        let (names, errors) =
-            if request.selectors.is_empty() { (None, Vec::new()) } else { some(self.select(&request.selectors)) };
+        let (names, errors) = if request.selectors.is_empty() {
+            (None, Vec::new())
+        } else {
+            some(self.select(&request.selectors))
+        };
         let rows = self
             .zone_jails()
             .into_iter()
             .filter(|(name, _)| names.as_ref().is_none_or(|n| n.contains(name)))
-            .map(|(name, definition)| Row { running: running.get(name.as_str()).cloned(), name, definition })
-            .filter(|row| !(request.running && row.running.is_none() || request.stopped && row.running.is_some()))
+            .map(|(name, definition)| Row {
+                running: running.get(name.as_str()).cloned(),
+                name,
+                definition,
+            })
+            .filter(|row| {
+                !(request.running && row.running.is_none() || request.stopped && row.running.is_some())
+            })
             .collect();
         Ok((rows, errors))
     }

@@ -58,11 +58,18 @@ impl Engine {
     fn start_all(&self, names: &[JailName], depends: &BTreeMap<JailName, Vec<JailName>>, report: Report<'_>) {
         let mut failed: BTreeSet<JailName> = BTreeSet::new();
         for level in levels(names, depends) {
-            let (blocked, free): (Vec<JailName>, Vec<JailName>) = level
-                .into_iter()
-                .partition(|n| depends.get(n).is_some_and(|d| d.iter().any(|d| failed.contains(d))));
+            let (blocked, free): (Vec<JailName>, Vec<JailName>) = level.into_iter().partition(|n| {
+                depends
+                    .get(n)
+                    .is_some_and(|d| d.iter().any(|d| failed.contains(d)))
+            });
             for name in blocked {
-                report(&name, Err(Error::new(format!("start {name}: a jail that it depends on has not started"))));
+                report(
+                    &name,
+                    Err(Error::new(format!(
+                        "start {name}: a jail that it depends on has not started"
+                    ))),
+                );
                 failed.insert(name);
             }
             failed.extend(self.in_parallel(&free, report, |name| self.start(name)));
@@ -111,9 +118,16 @@ impl Engine {
         let failed = std::sync::Mutex::new(Vec::new());
         let work = || {
             while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = if self.cancelled() { Err(Error::cancelled().about(name)) } else { job(name) };
+                let result = if self.cancelled() {
+                    Err(Error::cancelled().about(name))
+                } else {
+                    job(name)
+                };
                 if result.is_err() {
-                    failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(name.clone());
+                    failed
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push(name.clone());
                 }
                 report(name, result);
             }
@@ -125,7 +139,9 @@ impl Engine {
             }
             work();
         });
-        failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        failed
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -134,7 +150,11 @@ fn levels(names: &[JailName], depends: &BTreeMap<JailName, Vec<JailName>>) -> Ve
     let mut left: BTreeSet<JailName> = names.iter().cloned().collect();
     let mut levels = Vec::new();
     while !left.is_empty() {
-        let ready = |n: &&JailName| depends.get(*n).is_none_or(|d| d.iter().all(|d| !left.contains(d)));
+        let ready = |n: &&JailName| {
+            depends
+                .get(*n)
+                .is_none_or(|d| d.iter().all(|d| !left.contains(d)))
+        };
         let mut level: Vec<JailName> = left.iter().filter(ready).cloned().collect();
         if level.is_empty() {
             level = left.iter().cloned().collect();
@@ -156,12 +176,20 @@ mod tests {
     #[test]
     fn dependencies_come_first_and_circles_end() {
         let names = [name("a"), name("b"), name("c"), name("x"), name("y")];
-        let depends = [("a", vec!["c"]), ("b", vec![]), ("c", vec!["b"]), ("x", vec!["y"]), ("y", vec!["x"])]
-            .map(|(n, d)| (name(n), d.into_iter().map(name).collect()))
-            .into();
+        let depends = [
+            ("a", vec!["c"]),
+            ("b", vec![]),
+            ("c", vec!["b"]),
+            ("x", vec!["y"]),
+            ("y", vec!["x"]),
+        ]
+        .map(|(n, d)| (name(n), d.into_iter().map(name).collect()))
+        .into();
         let levels = levels(&names, &depends);
-        let text: Vec<String> =
-            levels.iter().map(|l| l.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")).collect();
+        let text: Vec<String> = levels
+            .iter()
+            .map(|l| l.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            .collect();
         assert_eq!(text, ["b", "c", "a", "x y"]);
     }
 }

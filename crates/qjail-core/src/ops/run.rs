@@ -45,12 +45,16 @@ impl Engine {
         let _jail = self.lock(&jail_lock(name))?;
         if let Some(running) = self.system.find(name.as_str())? {
             if running.dying {
-                return Err(Error::new(format!("start {name}: the jail is dying")).hint("try again in a moment"));
+                return Err(
+                    Error::new(format!("start {name}: the jail is dying")).hint("try again in a moment")
+                );
             }
             return Ok(Outcome::Bypassed(format!("Jail already running.      {name}")));
         }
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        let plan = self.plan_start(name, &definition, &places).map_err(|e| e.about(format!("start {name}")))?;
+        let plan = self
+            .plan_start(name, &definition, &places)
+            .map_err(|e| e.about(format!("start {name}")))?;
         self.perform(&plan)?;
         Ok(Outcome::Done(Box::new(plan)))
     }
@@ -76,9 +80,22 @@ impl Engine {
         })
     }
 
-    fn ask(&self, event: Event, name: &JailName, definition: &Definition, places: &Places) -> Result<Gathered> {
+    fn ask(
+        &self,
+        event: Event,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+    ) -> Result<Gathered> {
         let options = PluginOptions::new();
-        let question = Question { event, name, definition, options: &options, duplicate: false, places };
+        let question = Question {
+            event,
+            name,
+            definition,
+            options: &options,
+            duplicate: false,
+            places,
+        };
         gather(self, &question, Vec::new())
     }
 
@@ -94,13 +111,20 @@ impl Engine {
         let mounts: Vec<MountSpec> = gathered
             .mounts
             .iter()
-            .map(|m| MountSpec { source: m.source.clone().into(), target: m.target.clone(), read_only: m.read_only })
+            .map(|m| MountSpec {
+                source: m.source.clone().into(),
+                target: m.target.clone(),
+                read_only: m.read_only,
+            })
             .collect();
         if !definition.thick && !mounts.iter().any(|m| m.target == SHARED) {
             return Err(Error::new(format!("nothing provides the shared base /{SHARED}"))
                 .hint("the plugin `base` does: qjail plugins shows why it is not there"));
         }
-        Ok(JailSpec { mounts, ..self.bare_spec(name, places, params) })
+        Ok(JailSpec {
+            mounts,
+            ..self.bare_spec(name, places, params)
+        })
     }
 
     /// What a system needs to stop a jail or to clean up after it.
@@ -126,7 +150,9 @@ impl Engine {
             return Ok(Outcome::Bypassed(format!("Jail already stopped.      {name}")));
         }
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        let plan = self.plan_stop(name, &definition, &places, request).map_err(|e| e.about(format!("stop {name}")))?;
+        let plan = self
+            .plan_stop(name, &definition, &places, request)
+            .map_err(|e| e.about(format!("stop {name}")))?;
         self.perform(&plan)?;
         Ok(Outcome::Done(Box::new(plan)))
     }
@@ -140,7 +166,11 @@ impl Engine {
     ) -> Result<Plan> {
         let gathered = self.ask(Event::Stop, name, definition, places)?;
         let spec = Box::new(self.bare_spec(name, places, &definition.params));
-        let stop = Action::StopJail { spec, force: request.force, timeout: request.timeout };
+        let stop = Action::StopJail {
+            spec,
+            force: request.force,
+            timeout: request.timeout,
+        };
         let mut steps = gathered.pre;
         steps.push(stop);
         steps.extend(gathered.post);

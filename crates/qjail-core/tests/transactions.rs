@@ -1,0 +1,448 @@
+//! Whole operations on the in-memory system and real files: done wholly, undone wholly, repaired after a crash.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use qjail_core::{CreateRequest, Engine, Outcome, StopRequest, Ui};
+use qjail_model::{JailName, ParamValue};
+use qjail_plugin_api::{
+    At, Builtin, Event, HookRequest, HookSpec, Host, IfExists, LogLevel, Manifest, Mount, Objection, Plan,
+    Plugin, PluginError, Point, Progress, Step, StepRequest,
+};
+use qjail_plugin_host::{HostConfig, Registry};
+use qjail_store::{Layout, Os};
+use qjail_sys::fake::Fake;
+use serde_json::json;
+
+/// A plugin that uses every kind of step, and can fail or take a picture of the disk in the middle.
+struct Busy {
+    /// Fail at this step of its own; 0 for never.
+    fail_at: AtomicUsize,
+    calls: AtomicUsize,
+    /// Copy the whole site here at each step of its own.
+    snapshots: Mutex<Option<(PathBuf, PathBuf)>>,
+}
+
+impl Busy {
+    fn leaked() -> &'static Self {
+        Box::leak(Box::new(Self {
+            fail_at: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            snapshots: Mutex::default(),
+        }))
+    }
+}
+
+fn called(number: usize) -> Step {
+    Step::Plugin {
+        plugin: String::new(),
+        op: "mark".into(),
+        about: format!("mark {number}"),
+        data: json!({ "n": number }),
+    }
+}
+
+impl Plugin for Busy {
+    fn manifest(&self) -> Manifest {
+        let mut manifest = Manifest::new("busy", "1.0.0", "uses every step");
+        manifest.hooks = [Event::Create, Event::Start, Event::Stop, Event::Delete]
+            .map(|event| HookSpec::new(event, Point::Pre))
+            .to_vec();
+        manifest.params = vec!["interface".into(), "ip4.addr".into()];
+        manifest
+    }
+
+    fn validate(&self, _host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
+        let bad = request.jail.name == "bad";
+        Ok(bad
+            .then(|| vec![Objection::new("one"), Objection::new("two").hint("do not")])
+            .unwrap_or_default())
+    }
+
+    fn plan(&self, _host: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
+        let shared = Mount {
+            source: format!("{}/sharedfs", request.context.jails_dir),
+            target: "sharedfs".into(),
+            read_only: true,
+        };
+        Ok(match request.event {
+            Event::Create => Plan {
+                params: BTreeMap::from([
+                    ("interface".to_owned(), Some("lo9".into())),
+                    ("ip4.addr".to_owned(), Some(ParamValue::List(vec!["10.0.0.1".into()]))),
+                ]),
+                steps: vec![
+                    called(1),
+                    Step::MakeDir {
+                        at: At::jail("var/new/deep"),
+                        mode: 0o750,
+                    },
+                    Step::EnsureLine {
+                        at: At::jail("etc/motd"),
+                        line: "hello".into(),
+                        key: None,
+                    },
+                    Step::MakeDir {
+                        at: At::state("busy"),
+                        mode: 0o700,
+                    },
+                    called(2),
+                    Step::WriteFile {
+                        at: At::state("busy/file"),
+                        content: "new".into(),
+                        mode: None,
+                        if_exists: IfExists::Replace,
+                    },
+                    Step::WriteFile {
+                        at: At::state("old"),
+                        content: "new".into(),
+                        mode: Some(0o600),
+                        if_exists: IfExists::Replace,
+                    },
+                    Step::EnsureLine {
+                        at: At::config("lines"),
+                        line: "b=2".into(),
+                        key: Some("b=".into()),
+                    },
+                    called(3),
+                    Step::SetLink {
+                        at: At::state("link"),
+                        target: "elsewhere".into(),
+                    },
+                    Step::RemoveFile {
+                        at: At::config("gone"),
+                    },
+                    Step::Rename {
+                        from: At::state("from"),
+                        to: At::state("to"),
+                    },
+                    Step::CopyTree {
+                        from: At::jails("flavors"),
+                        to: At::state("copy"),
+                    },
+                    Step::Setting {
+                        path: vec!["a".into()],
+                        value: Some(json!(1)),
+                    },
+                    Step::EnsureInterface {
+                        name: "lo9".into(),
+                        addresses: vec!["10.0.0.1/24".parse().unwrap()],
+                    },
+                    called(4),
+                ],
+                commit: vec![called(5)],
+                ..Plan::default()
+            },
+            Event::Start => Plan {
+                mounts: vec![shared],
+                steps: vec![called(1)],
+                ..Plan::default()
+            },
+            _ => Plan {
+                steps: vec![called(1)],
+                commit: vec![called(2)],
+                ..Plan::default()
+            },
+        })
+    }
+
+    fn step(&self, _host: &Host<'_>, request: &StepRequest) -> Result<(), PluginError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((from, to)) = &*self.snapshots.lock().unwrap() {
+            copy(from, &to.join(format!("{call}")));
+        }
+        if call == self.fail_at.load(Ordering::Relaxed) {
+            return Err(PluginError::new(format!(
+                "step {} fails as told",
+                request.data["n"]
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+struct Quiet;
+
+impl Ui for Quiet {
+    fn log(&self, _level: LogLevel, _message: &str) {}
+    fn progress(&self, _progress: &Progress) {}
+    fn progress_done(&self) {}
+}
+
+fn engine(root: &Path, system: &Arc<Fake>, busy: &'static Busy) -> Engine {
+    let builtin: &'static Builtin = Box::leak(Box::new(Builtin::new(busy)));
+    let config = HostConfig {
+        os: "linux".into(),
+        builtins: vec![builtin],
+        ..HostConfig::default()
+    };
+    Engine {
+        layout: Layout::new(Os::Linux, Some(root)),
+        system: Arc::clone(system) as _,
+        registry: Registry::discover(&config),
+        ui: Box::new(Quiet),
+        cancel: Arc::new(AtomicBool::new(false)),
+        zone: None,
+        dry_run: false,
+        jobs: 2,
+        now: 1_800_000_000,
+        command: "test".into(),
+        planned: Mutex::default(),
+    }
+}
+
+/// A site with a base, a flavor, and files for every step to meet.
+fn site() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    Layout::new(Os::Linux, Some(root)).create().unwrap();
+    let script = "cd var/lib/qjail/jails && mkdir -p .bases/b/template/etc .bases/b/template/usr .bases/b/sharedfs/usr/bin \
+        flavors/default/etc && ln -s .bases/b .base && ln -s .base/sharedfs sharedfs && ln -s .base/template template && \
+        ln -s /sharedfs/usr/bin .bases/b/template/usr/bin && echo tool > .bases/b/sharedfs/usr/bin/tool && \
+        echo base > .bases/b/template/etc/motd && echo flavor > flavors/default/etc/flavored && \
+        cd ../state && echo old > old && chmod 640 old && ln -s here link && echo f > from && \
+        cd ../../../../etc/qjail && printf 'a=1\\nb=1\\n' > lines && echo x > gone";
+    let done = Command::new("sh")
+        .args(["-ec", script])
+        .current_dir(root)
+        .status()
+        .unwrap();
+    assert!(done.success());
+    dir
+}
+
+/// Every file with mode and content; what is allowed to differ (locks, cache) left out.
+fn picture(root: &Path) -> String {
+    let script = "find . -path '*/locks/*' -prune -o -printf '%y %m %p %l\\n' | sort; \
+        find . -type f ! -path '*/locks/*' -print0 | sort -z | xargs -0 md5sum";
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn name(s: &str) -> JailName {
+    JailName::new(s).unwrap()
+}
+
+fn request(s: &str) -> CreateRequest {
+    CreateRequest {
+        name: s.to_owned(),
+        ..CreateRequest::default()
+    }
+}
+
+#[test]
+fn create_start_stop_delete_and_nothing_is_left() {
+    let dir = site();
+    let (system, busy) = (Arc::new(Fake::new("linux")), Busy::leaked());
+    let engine = engine(dir.path(), &system, busy);
+    let jail = name("jail1");
+    engine.create(&jail, &request("jail1")).unwrap();
+    let root = dir.path().join("var/lib/qjail/jails/jail1");
+    assert_eq!(
+        std::fs::read_to_string(root.join("etc/motd")).unwrap(),
+        "base\nhello\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(root.join("etc/flavored")).unwrap(),
+        "flavor\n"
+    );
+    let definition = std::fs::read_to_string(dir.path().join("etc/qjail/jails.d/jail1.toml")).unwrap();
+    assert!(
+        definition.contains("\"ip4.addr\" = [\"10.0.0.1\"]"),
+        "{definition}"
+    );
+    assert!(matches!(engine.start(&jail).unwrap(), Outcome::Done(_)));
+    assert_eq!(system.jail("jail1").unwrap().mounts.len(), 1);
+    assert_eq!(
+        engine.delete(&jail).unwrap_err().message,
+        "Bypassed running jail jail1"
+    );
+    assert!(matches!(engine.start(&jail).unwrap(), Outcome::Bypassed(_)));
+    engine.stop(&jail, StopRequest::default()).unwrap();
+    engine.delete(&jail).unwrap();
+    assert!(!root.exists() && !root.with_file_name(".old.jail1").exists());
+    assert!(!dir.path().join("etc/qjail/jails.d/jail1.toml").exists());
+}
+
+#[test]
+fn thick_jails_have_copies_instead_of_links() {
+    let dir = site();
+    let engine = engine(dir.path(), &Arc::new(Fake::new("linux")), Busy::leaked());
+    engine
+        .create(
+            &name("fat"),
+            &CreateRequest {
+                thick: true,
+                ..request("fat")
+            },
+        )
+        .unwrap();
+    let bin = dir.path().join("var/lib/qjail/jails/fat/usr/bin");
+    assert!(bin.symlink_metadata().unwrap().is_dir());
+    assert_eq!(std::fs::read_to_string(bin.join("tool")).unwrap(), "tool\n");
+}
+
+#[test]
+fn a_failure_at_any_step_leaves_the_old_state() {
+    for fail_at in 1..=5 {
+        let dir = site();
+        let busy = Busy::leaked();
+        busy.fail_at.store(fail_at, Ordering::Relaxed);
+        let system = Arc::new(Fake::new("linux"));
+        let engine = engine(dir.path(), &system, busy);
+        let before = picture(dir.path());
+        let error = engine.create(&name("jail1"), &request("jail1")).unwrap_err();
+        assert!(
+            error.message.starts_with("create jail1: ") && error.message.contains("fails as told"),
+            "{error}"
+        );
+        assert!(error.more.is_empty(), "{error:?}");
+        assert_eq!(picture(dir.path()), before, "step {fail_at}");
+        assert!(
+            qjail_sys::System::interfaces(&*system)
+                .unwrap()
+                .iter()
+                .all(|i| i.name != "lo9"),
+            "step {fail_at}"
+        );
+    }
+}
+
+#[test]
+fn a_failing_system_leaves_the_old_state() {
+    let dir = site();
+    let system = Arc::new(Fake::new("linux"));
+    let engine = engine(dir.path(), &system, Busy::leaked());
+    let jail = name("jail1");
+    system.fail_on("ensure_interface lo9");
+    let before = picture(dir.path());
+    engine.create(&jail, &request("jail1")).unwrap_err();
+    assert_eq!(picture(dir.path()), before);
+    system.heal();
+    engine.create(&jail, &request("jail1")).unwrap();
+    let before = picture(dir.path());
+    system.fail_on("start jail1");
+    let error = engine.start(&jail).unwrap_err();
+    assert!(error.message.starts_with("start jail1: "), "{error}");
+    assert!(system.jail("jail1").is_none());
+    assert_eq!(picture(dir.path()), before);
+}
+
+#[test]
+fn objections_come_together_and_before_any_change() {
+    let dir = site();
+    let engine = engine(dir.path(), &Arc::new(Fake::new("linux")), Busy::leaked());
+    let before = picture(dir.path());
+    let request = CreateRequest {
+        flavors: vec!["defualt".into()],
+        ..request("bad")
+    };
+    let error = engine.create(&name("bad"), &request).unwrap_err();
+    let all: Vec<&str> = std::iter::once(&error)
+        .chain(&error.more)
+        .map(|e| e.message.as_str())
+        .collect();
+    assert_eq!(all, ["there is no flavor defualt", "one", "two"]);
+    assert_eq!(error.hint.as_deref(), Some("there is a flavor default"));
+    assert_eq!(picture(dir.path()), before);
+}
+
+#[test]
+fn cancelling_undoes() {
+    let dir = site();
+    let engine = engine(dir.path(), &Arc::new(Fake::new("linux")), Busy::leaked());
+    let before = picture(dir.path());
+    engine.cancel.store(true, Ordering::Relaxed);
+    let error = engine.create(&name("jail1"), &request("jail1")).unwrap_err();
+    assert_eq!(error.message, "create jail1: interrupted");
+    assert_eq!(picture(dir.path()), before);
+}
+
+/// Takes the disk as it is in the middle of each step, cuts the journal at every byte behind its header, and lets another
+/// program find it.
+#[test]
+fn a_crash_in_the_middle_is_repaired_wherever_the_journal_ends() {
+    let dir = site();
+    let shots = tempfile::tempdir().unwrap();
+    let busy = Busy::leaked();
+    let system = Arc::new(Fake::new("linux"));
+    let before = picture(dir.path());
+    *busy.snapshots.lock().unwrap() = Some((dir.path().to_owned(), shots.path().to_owned()));
+    engine(dir.path(), &system, busy)
+        .create(&name("jail1"), &request("jail1"))
+        .unwrap();
+    *busy.snapshots.lock().unwrap() = None;
+    for shot in 1..=5 {
+        let shot = shots.path().join(shot.to_string());
+        let journal = std::fs::read_dir(shot.join("var/lib/qjail/state/journal"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let text = std::fs::read(&journal).unwrap();
+        let last = text[..text.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+        // The record of the step that was running may be cut anywhere; all before it was on disk already.
+        for cut in [
+            last,
+            last + 1,
+            (last + text.len()) / 2,
+            text.len() - 1,
+            text.len(),
+        ] {
+            let disk = tempfile::tempdir().unwrap();
+            let root = disk.path().join("site");
+            copy(&shot, &root);
+            let journal = root.join(journal.strip_prefix(&shot).unwrap());
+            std::fs::write(&journal, &text[..cut]).unwrap();
+            engine(&root, &system, busy).recover();
+            // The file system of the test is another: the system in memory was not copied, so only the disk is compared.
+            assert_eq!(picture(&root), before, "{} cut at {cut}", shot.display());
+        }
+    }
+}
+
+#[test]
+fn a_committed_delete_is_finished_after_a_crash() {
+    let dir = site();
+    let (system, busy) = (Arc::new(Fake::new("linux")), Busy::leaked());
+    let engine_of = |root: &Path| engine(root, &system, busy);
+    engine_of(dir.path())
+        .create(&name("jail1"), &request("jail1"))
+        .unwrap();
+    let engine = engine_of(dir.path());
+    // A directory that can not be removed: something is mounted in it.
+    let inside = dir.path().join("var/lib/qjail/jails/jail1/var");
+    assert!(
+        Command::new("mount")
+            .args(["-t", "tmpfs", "none"])
+            .arg(&inside)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let refused = engine.delete(&name("jail1")).unwrap_err();
+    assert!(Command::new("umount").arg(&inside).status().unwrap().success());
+    assert!(refused.message.contains("mounted"), "{refused}");
+    assert!(dir.path().join("etc/qjail/jails.d/jail1.toml").exists());
+    engine.delete(&name("jail1")).unwrap();
+    assert!(!dir.path().join("var/lib/qjail/jails/jail1").exists());
+}

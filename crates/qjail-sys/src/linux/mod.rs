@@ -1,0 +1,134 @@
+//! Jails on Linux: `runtime` isolates their processes, `net` connects them, and this module joins the two and speaks the
+//! vocabulary of jail(8).
+
+mod host;
+mod login;
+mod net;
+mod runtime;
+mod translate;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use qjail_model::{Network, Params};
+
+use crate::{
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running, StopOptions,
+    SysError, System, params,
+};
+use net::JailNetwork;
+use runtime::Runtime;
+
+pub(crate) use runtime::helper_main;
+
+/// The running Linux.
+#[derive(Debug)]
+pub(crate) struct Linux {
+    runtime: Runtime,
+    network: JailNetwork,
+}
+
+impl Linux {
+    /// `state_dir` holds the run-time files of running jails, below `run`, and tells its jails' interfaces apart from
+    /// those of another state directory.
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self { runtime: Runtime::new(state_dir.join("run")), network: JailNetwork::new(state_dir) }
+    }
+
+    /// Takes away what a jail without processes still has.
+    fn disconnected(&self, name: &str, ended: std::result::Result<(), runtime::RuntimeError>) -> Result<()> {
+        let disconnected = self.network.unwire(name);
+        ended.map_err(translate::error).and(disconnected)
+    }
+}
+
+impl System for Linux {
+    fn os(&self) -> &'static str {
+        "linux"
+    }
+
+    fn host(&self) -> Result<HostInfo> {
+        Ok(host::info())
+    }
+
+    fn missing(&self, need: Need) -> Vec<Missing> {
+        host::missing(need, &self.runtime)
+    }
+
+    fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
+        params::refused_by_linux(params)
+    }
+
+    fn running(&self) -> Result<BTreeMap<String, Running>> {
+        let running = self.runtime.running().map_err(|e| SysError::new("list the running jails", e))?;
+        Ok(running.into_iter().map(|(name, jid)| (name, Running { jid, dying: false })).collect())
+    }
+
+    fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
+        if let Some((param, why)) = params::refused_by_linux(&spec.params).first() {
+            return Err(SysError::new(format!("start {}", spec.name), format!("{param}: {why}")));
+        }
+        // The runtime knows a failed connection as a text only.
+        let mut unconnected = None;
+        let mut wire = |pid| {
+            self.network.wire(pid, &spec.name, &spec.params).map_err(|e| {
+                let text = e.to_string();
+                unconnected = Some(e);
+                text
+            })
+        };
+        match self.runtime.start(&translate::start(spec), cancelled, &mut wire) {
+            Ok(started) => Ok(started.pid),
+            // The jail that runs keeps its network.
+            Err(running @ runtime::RuntimeError::Running { .. }) => Err(translate::error(running)),
+            Err(error) => {
+                let error = unconnected.unwrap_or_else(|| translate::start_error(error, spec));
+                // What could not be removed now is found by the clean-up; the cause is what the user has to know.
+                let _ = self.network.unwire(&spec.name);
+                Err(error)
+            }
+        }
+    }
+
+    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
+        self.disconnected(&spec.name, self.runtime.stop(&spec.name, &translate::stop(spec, how)))
+    }
+
+    fn cleanup(&self, spec: &JailSpec) -> Result<()> {
+        self.disconnected(&spec.name, self.runtime.cleanup(&spec.name))
+    }
+
+    fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
+        let pid = self.find(name)?.map(|r| r.jid).ok_or_else(|| translate::not_running(name))?;
+        let root = login::root_of(name, pid)?;
+        // The number may have been another process's by then.
+        if self.find(name)?.map(|r| r.jid) != Some(pid) {
+            return Err(translate::not_running(name));
+        }
+        let command = login::command(name, &root, spec)?;
+        self.runtime.exec(name, &command).map(|exit| exit.code).map_err(translate::error)
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        net::interfaces()
+    }
+
+    fn ensure_interface(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
+        net::ensure(name, addresses)
+    }
+
+    fn remove_interface(&self, name: &str, addresses: &[Network], whole: bool) -> Result<()> {
+        net::remove(name, addresses, whole)
+    }
+
+    fn rc_value(&self, variable: &str) -> Result<Option<String>> {
+        Err(SysError::new(format!("read {variable} of rc.conf"), params::NO_RC_CONF))
+    }
+
+    fn rc_conf(&self, variable: &str, _: &RcChange) -> Result<()> {
+        Err(SysError::new(format!("change {variable} of rc.conf"), params::NO_RC_CONF))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! The control groups of a jail: `qjail/NAME-HASH` in every mounted hierarchy of version 1 and 2.
+//!
+//! A jail leaves the groups of whoever started it, so that the end of a login session or of a service does not end the
+//! jail, and its memory is not charged to them. No limits are set. What cannot be written is left out and told.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::raw;
+use super::spec::{Attempt, Failure, plain};
+
+/// The directory that holds the groups of all jails.
+const ALL: &str = "qjail";
+const PROCESSES: &str = "cgroup.procs";
+/// How long the processes of a group that is removed may take to die.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A mounted tree of control groups.
+#[derive(Debug, PartialEq, Eq)]
+struct Hierarchy {
+    mount: PathBuf,
+    version2: bool,
+    cpuset: bool,
+}
+
+/// Where the groups of a jail are.
+#[derive(Debug)]
+pub(super) struct Groups {
+    trees: Vec<Hierarchy>,
+    name: String,
+}
+
+impl Groups {
+    /// The groups of that name in every hierarchy that is mounted now.
+    pub(super) fn new(name: String) -> Groups {
+        let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+        Groups {
+            trees: hierarchies(&mounts),
+            name,
+        }
+    }
+
+    fn dir(&self, tree: &Hierarchy) -> PathBuf {
+        tree.mount.join(ALL).join(&self.name)
+    }
+
+    /// The mount and the path below it of the version 2 group, where there is one that can be joined.
+    pub(super) fn version2(&self) -> Option<(PathBuf, PathBuf)> {
+        let usable = |tree: &&Hierarchy| tree.version2 && self.door(tree).is_ok();
+        let tree = self.trees.iter().find(usable)?;
+        Some((tree.mount.clone(), Path::new("/").join(ALL).join(&self.name)))
+    }
+
+    /// Makes the groups and moves this process into those of version 1. What could not be done, one sentence each.
+    ///
+    /// The group of version 2 is left to libcontainer, which kills all that is in it when something fails.
+    pub(super) fn prepare(&self) -> Vec<String> {
+        if self.trees.is_empty() {
+            return vec!["the jail has no control group: none is mounted".to_owned()];
+        }
+        let try_one = |tree| {
+            self.prepare_one(tree)
+                .err()
+                .map(|e| format!("the jail has no control group: {e}"))
+        };
+        self.trees.iter().filter_map(try_one).collect()
+    }
+
+    fn prepare_one(&self, tree: &Hierarchy) -> Result<(), Failure> {
+        let dir = self.dir(tree);
+        // Another jail's removal may take the common directory away between the two steps.
+        let made = (0..20).find_map(|_| match make(tree, &dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            made => Some(made),
+        });
+        made.unwrap_or(Err(io::ErrorKind::NotFound.into()))
+            .attempt(|| format!("make {}", dir.display()))?;
+        let attempt = || format!("join {}", dir.display());
+        let mut door = self.door(tree).attempt(attempt)?;
+        if tree.version2 {
+            Ok(())
+        } else {
+            door.write_all(b"0").attempt(attempt)
+        }
+    }
+
+    fn door(&self, tree: &Hierarchy) -> io::Result<fs::File> {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(self.dir(tree).join(PROCESSES))
+    }
+
+    /// Descriptors through which a later process can join with [`enter`], whatever it can see then.
+    pub(super) fn doors(&self) -> Vec<OwnedFd> {
+        self.trees
+            .iter()
+            .filter_map(|tree| self.door(tree).ok())
+            .map(OwnedFd::from)
+            .collect()
+    }
+
+    /// Kills what is left in the groups and removes them. Nothing to remove is no error.
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        let end = Instant::now() + PATIENCE;
+        for tree in &self.trees {
+            let dir = self.dir(tree);
+            while let Err(error) = fs::remove_dir(&dir) {
+                match error.kind() {
+                    io::ErrorKind::NotFound => break,
+                    io::ErrorKind::ResourceBusy if Instant::now() < end => kill_all(&dir),
+                    _ => return Err(Failure::new(format!("remove {}", dir.display()), plain(&error))),
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // Fails while other jails have groups, and then it is to stay.
+            let _ = fs::remove_dir(tree.mount.join(ALL));
+        }
+        Ok(())
+    }
+}
+
+/// Moves this process into a group that [`Groups::doors`] opened. Best effort, as joining at the start is.
+pub(super) fn enter(door: &OwnedFd) {
+    let _ = rustix::io::write(door, b"0");
+}
+
+fn make(tree: &Hierarchy, dir: &Path) -> io::Result<()> {
+    let Some(all) = dir.parent() else { return Ok(()) };
+    for (dir, parent) in [(all, tree.mount.as_path()), (dir, all)] {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if tree.cpuset {
+            inherit_cpus(parent, dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing may join a version 1 cpuset that has no processors and memory nodes.
+fn inherit_cpus(parent: &Path, dir: &Path) -> io::Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if fs::read_to_string(dir.join(file))?.trim().is_empty() {
+            fs::write(dir.join(file), fs::read_to_string(parent.join(file))?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Kills every process of a group, each known by a descriptor that was opened while it was in the group.
+fn kill_all(dir: &Path) {
+    if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for pid in members(dir) {
+        let Some(number) = Pid::from_raw(pid) else {
+            continue;
+        };
+        let Ok(pidfd) = pidfd_open(number, PidfdFlags::empty()) else {
+            continue;
+        };
+        if members(dir).contains(&pid) {
+            let _ = raw::signal_process(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+        }
+    }
+}
+
+fn members(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join(PROCESSES)).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.parse().ok())
+        .filter(|pid| *pid > 0)
+        .collect()
+}
+
+/// The hierarchies in a mountinfo(5), each once.
+fn hierarchies(mounts: &[u8]) -> Vec<Hierarchy> {
+    let mut devices = Vec::new();
+    let mut found = Vec::new();
+    for line in mounts.split(|byte| *byte == b'\n') {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let Some(dash) = fields.iter().position(|field| *field == b"-") else {
+            continue;
+        };
+        let (Some(device), Some(mount), Some(kind), Some(options)) = (
+            fields.get(2),
+            fields.get(4),
+            fields.get(dash + 1),
+            fields.get(dash + 3),
+        ) else {
+            continue;
+        };
+        if !matches!(*kind, b"cgroup" | b"cgroup2") || devices.contains(device) {
+            continue;
+        }
+        devices.push(device);
+        let cpuset = options
+            .split(|byte| *byte == b',')
+            .any(|option| option == b"cpuset");
+        found.push(Hierarchy {
+            mount: unescape(mount),
+            version2: *kind == b"cgroup2",
+            cpuset,
+        });
+    }
+    found
+}
+
+/// mountinfo(5) writes blanks and backslashes as `\` and three octal digits.
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_of_both_versions_are_found_once() {
+        let mounts = b"22 1 0:20 / /sys rw - sysfs sysfs rw\n\
+            30 22 0:25 / /sys/fs/cgroup/cpu\\040set rw,relatime shared:9 - cgroup cgroup rw,cpuset\n\
+            31 22 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n\
+            32 22 0:26 / /mnt rw - cgroup2 cgroup2 rw\n\ngarbage\n";
+        let found = hierarchies(mounts);
+        let cpuset = Hierarchy {
+            mount: "/sys/fs/cgroup/cpu set".into(),
+            version2: false,
+            cpuset: true,
+        };
+        let unified = Hierarchy {
+            mount: "/sys/fs/cgroup/unified".into(),
+            version2: true,
+            cpuset: false,
+        };
+        assert_eq!(found, [cpuset, unified]);
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_no_error() {
+        Groups::new(format!("no-such-jail-{}", std::process::id()))
+            .remove()
+            .unwrap();
+    }
+
+    #[test]
+    fn odd_escapes_stay() {
+        assert_eq!(unescape(b"/a\\b\\04"), Path::new("/a\\b\\04"));
+        assert_eq!(unescape(b"\\134"), Path::new("\\"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Jails on Linux: namespaces made by `libcontainer`, a process 1 of our own, and entering what runs.
+//!
+//! **Helpers.** The calling program has threads and starts several jails at once; namespaces want a process with one
+//! thread. So each start and each command inside a jail is done by a helper: this program, executed again from a sealed
+//! copy in memory with the hidden argument `__jail`, one thread, nothing but a socket to the caller ([`helper_main`]).
+//!
+//! **Start.** The helper takes a mount namespace of its own (so that no mount ever appears on the host, and
+//! `libcontainer`'s own files are on a tmpfs that vanishes with the helper), joins the jail's control groups, lets
+//! `libcontainer` make namespaces, mounts and the root, and then asks the caller to wire the network. Only then process 1
+//! runs `exec.start`. Process 1 dies with the helper until the start is committed.
+//!
+//! **Whether a jail runs** is a POSIX record lock that process 1 holds on `RUN/NAME/alive`: the kernel tells who holds
+//! it (fcntl(2), `F_GETLK`) and drops it with the process. No file has to be believed.
+//!
+//! **Entering** is done with setns(2) on a descriptor of process 1 (pidfd), not with `libcontainer`'s tenants: these need
+//! its state files, a path of descriptors by process number (which may be recycled), and give the terminal's master to
+//! a third party. One setns(2) call joins all namespaces of exactly the process that holds the lock.
+//!
+//! **What a jail gets**: namespaces for processes, mounts, host name, System V and POSIX queues, network and control
+//! groups; docker's default capabilities less `NET_RAW`; the filter of [`seccomp`]; no device but the harmless ones, for
+//! every mount but those of the six device files refuses devices; a pipe, never a file of the host, as console.
+//!
+//! # Limits
+//! It does not configure the network, does not look up users and knows no definitions. No user namespaces. Programs of
+//! another architecture (32 bit) are killed by the filter. Limits of control groups are not set yet; where no control
+//! group can be written, the jail runs without ([`Started::notes`]).
+
+mod cgroup;
+mod channel;
+mod create;
+mod enter;
+mod harden;
+mod helper;
+mod init;
+mod launch;
+mod oci;
+mod probe;
+mod program;
+mod raw;
+mod relay;
+mod roots;
+mod rundir;
+mod seccomp;
+mod session;
+mod spec;
+mod stop;
+
+pub use helper::helper_main;
+pub use spec::{ExecSpec, Exit, Ipc, Isolation, Mount, RuntimeError, StartSpec, Started, StopSpec};
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rundir::RunDir;
+
+/// The jails of one run directory. Calls for different jails may come from several threads at once; calls that change
+/// the same jail are for the caller to keep apart.
+#[derive(Debug)]
+pub struct Runtime {
+    run_dir: PathBuf,
+    program: OnceLock<Result<OwnedFd, String>>,
+}
+
+impl Runtime {
+    /// The jails whose run-time files are below `run_dir`, an absolute path; it is made when the first jail starts.
+    #[must_use]
+    pub fn new(run_dir: PathBuf) -> Runtime {
+        Runtime {
+            run_dir,
+            program: OnceLock::new(),
+        }
+    }
+
+    /// The running jails with the process number of their process 1, asked of the kernel without starting a process.
+    ///
+    /// # Errors
+    /// When the run directory cannot be read; one that does not exist has no jails.
+    pub fn running(&self) -> io::Result<BTreeMap<String, i32>> {
+        rundir::running(&self.run_dir)
+    }
+
+    /// Privileges and kernel features that jails need and that are missing, one sentence without its end each.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        probe::missing()
+    }
+
+    fn jail(&self, name: &str) -> RunDir {
+        RunDir::new(&self.run_dir, name)
+    }
+
+    /// The sealed copy of this program, made at most once.
+    fn program(&self) -> Result<BorrowedFd<'_>, String> {
+        let made = self.program.get_or_init(|| {
+            qjail_os::sealed_memfd_copy_of_self().map_err(|e| format!("copy this program into memory: {e}"))
+        });
+        made.as_ref().map(AsFd::as_fd).map_err(Clone::clone)
+    }
+
+    /// The directory of the run-time files.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+}

@@ -1,0 +1,88 @@
+//! Running a command in a jail, as seen by the caller.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::Runtime;
+use super::channel::Channel;
+use super::enter::{ExecRequest, Order, Reply};
+use super::helper::Request;
+use super::launch::Helper;
+use super::relay;
+use super::spec::{Attempt, ExecSpec, Exit, Failure, RuntimeError};
+
+impl Runtime {
+    /// Runs a command in a running jail with this process's standard files, or with a terminal of the jail that is
+    /// connected to them. Signals that ask this process to end are passed on to the command.
+    ///
+    /// # Errors
+    /// When the jail does not run, or the command could not even be tried. A command that was not found or cannot be
+    /// executed is an [`Exit`].
+    pub fn exec(&self, name: &str, spec: &ExecSpec) -> Result<Exit, RuntimeError> {
+        let stdio = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        let window = if spec.tty { relay::window() } else { None };
+        let watch = relay::Watch::new(spec.tty).attempt(|| "watch for signals".to_owned())?;
+        let helper = self.enter(name, spec, window, stdio)?;
+        let exit = if spec.tty {
+            relay::terminal(&helper.channel, &watch)
+        } else {
+            relay::plain(&helper.channel, &watch)
+        };
+        helper.end();
+        Ok(exit?)
+    }
+
+    /// Asks a helper to run a command.
+    pub(super) fn enter(
+        &self,
+        name: &str,
+        spec: &ExecSpec,
+        window: Option<(u16, u16)>,
+        stdio: [BorrowedFd<'_>; 3],
+    ) -> Result<Helper, RuntimeError> {
+        let attempt = || format!("enter {name}");
+        let dir = self.jail(name);
+        let first = dir.process_one().attempt(attempt)?;
+        let first = first.ok_or_else(|| RuntimeError::NotRunning {
+            name: name.to_owned(),
+        })?;
+        let isolation = dir.record()?.isolation;
+        let request = ExecRequest {
+            command: spec.clone(),
+            isolation,
+            group: dir.group(),
+            window,
+        };
+        let mut files = vec![first.pidfd.as_fd()];
+        if !spec.tty {
+            files.extend(stdio);
+        }
+        let helper = self.helper("exec")?;
+        helper
+            .channel
+            .send(&Request::Exec(request), &files)
+            .attempt(attempt)?;
+        Ok(helper)
+    }
+}
+
+/// What a reply that ends the command says; none for one that does not.
+pub(super) fn ended(reply: Option<Reply>) -> Result<Option<Exit>, Failure> {
+    match reply {
+        None => Err(Failure::new(
+            "run a command in the jail",
+            "the helper ended unexpectedly",
+        )),
+        Some(Reply::Failed(failure)) => Err(failure),
+        Some(Reply::Ended(code, reason)) => Ok(Some(Exit { code, reason })),
+        Some(Reply::Terminal) => Ok(None),
+    }
+}
+
+/// Passes a signal on; a helper that is gone has nobody to pass it to.
+pub(super) fn pass_on(helper: &Channel, signal: i32) {
+    let _ = helper.send(&Order::Signal(signal), &[]);
+}

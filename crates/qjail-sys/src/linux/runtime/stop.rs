@@ -1,0 +1,205 @@
+//! Stopping a jail and removing what one left behind.
+
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
+
+use super::cgroup::Groups;
+use super::channel::Channel;
+use super::enter::Reply;
+use super::rundir::{Holder, RunDir};
+use super::session::{ended, pass_on};
+use super::spec::{Attempt, ExecSpec, Failure, RuntimeError, StopSpec};
+use super::{Runtime, helper, init, launch, raw};
+
+/// `stop.timeout` of jail(8) where it is not set.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a killed process may take to be gone: the kernel may have to finish what it does for it.
+const DEATH: Duration = Duration::from_secs(30);
+
+impl Runtime {
+    /// Stops a jail: `exec.stop`, SIGTERM to its processes, SIGKILL to those that stay, then removes what it had. A jail
+    /// that does not run is cleaned up.
+    ///
+    /// # Errors
+    /// When something of it cannot be ended or removed.
+    pub fn stop(&self, name: &str, how: &StopSpec) -> Result<(), RuntimeError> {
+        let first = self
+            .jail(name)
+            .process_one()
+            .attempt(|| format!("look for {name}"))?;
+        if let Some(first) = first
+            && !how.force
+        {
+            self.stop_commands(name, how);
+            // Anything that goes wrong here ends with SIGKILL below.
+            if !how.timeout.is_zero()
+                && raw::signal_process(first.pidfd.as_fd(), raw::shutdown_signal()).is_ok()
+            {
+                gone(&first, how.timeout)?;
+            }
+        }
+        self.cleanup(name)
+    }
+
+    /// Removes whatever a jail or a start that was killed left behind: processes, control groups, files. Idempotent.
+    ///
+    /// # Errors
+    /// When something cannot be ended or removed.
+    pub fn cleanup(&self, name: &str) -> Result<(), RuntimeError> {
+        let dir = self.jail(name);
+        end_processes(&dir)?;
+        Groups::new(dir.group()).remove()?;
+        Ok(dir.remove()?)
+    }
+
+    /// Runs `exec.stop`. Nothing that goes wrong there keeps the jail from stopping; its output tells.
+    fn stop_commands(&self, name: &str, how: &StopSpec) {
+        let limit = how.exec_timeout.unwrap_or(if how.timeout.is_zero() {
+            DEFAULT_TIMEOUT
+        } else {
+            how.timeout
+        });
+        let end = Instant::now() + limit;
+        let mut log = how
+            .console
+            .as_deref()
+            .and_then(|path| launch::open_console(path).ok())
+            .map(std::fs::File::from);
+        for line in &how.exec_stop {
+            if Instant::now() >= end {
+                return;
+            }
+            if let Err(error) = self.stop_command(name, line, end, log.as_mut())
+                && let Some(log) = &mut log
+            {
+                let _ = writeln!(log, "qjail: exec.stop `{line}`: {error}");
+            }
+        }
+    }
+
+    fn stop_command(
+        &self,
+        name: &str,
+        line: &str,
+        end: Instant,
+        log: Option<&mut std::fs::File>,
+    ) -> Result<(), RuntimeError> {
+        let (argv, env) = init::shell(line);
+        let spec = ExecSpec {
+            argv,
+            env,
+            cwd: "/".to_owned(),
+            ..ExecSpec::default()
+        };
+        let null = helper::null().attempt(|| "open /dev/null".to_owned())?;
+        let (reader, writer) = std::io::pipe().attempt(|| "make a pipe".to_owned())?;
+        let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
+        rustix::io::ioctl_fionbio(&reader, true).attempt(|| "make a pipe".to_owned())?;
+        let helper = self.enter(name, &spec, None, [null.as_fd(), writer.as_fd(), writer.as_fd()])?;
+        drop(writer);
+        let done = follow(&helper.channel, &reader, end, log);
+        if done.is_err() {
+            pass_on(&helper.channel, libc::SIGKILL);
+        }
+        helper.end();
+        Ok(done?)
+    }
+}
+
+/// Copies the output of a command to the log until it ends.
+fn follow(
+    helper: &Channel,
+    output: &OwnedFd,
+    end: Instant,
+    mut log: Option<&mut std::fs::File>,
+) -> Result<(), Failure> {
+    let attempt = || "run it".to_owned();
+    let mut open = true;
+    let mut copy = |buffer: &mut [u8]| match rustix::io::read(output, &mut *buffer) {
+        Ok(0) => false,
+        Ok(n) => {
+            if let Some(log) = log.as_mut() {
+                let _ = log.write_all(&buffer[..n]);
+            }
+            true
+        }
+        Err(error) => error == rustix::io::Errno::AGAIN || error == rustix::io::Errno::INTR,
+    };
+    let mut buffer = [0; 4096];
+    loop {
+        let second = if open { output.as_fd() } else { helper.as_fd() };
+        let (spoke, wrote) = helper::either(helper, &second, Some(end)).attempt(attempt)?;
+        if open && wrote {
+            open = copy(&mut buffer);
+            continue;
+        }
+        if !spoke {
+            return Err(Failure::new(attempt(), "it took too long"));
+        }
+        let reply = helper
+            .receive::<Reply>()
+            .attempt(attempt)?
+            .map(|(reply, _)| reply);
+        return match ended(reply)? {
+            Some(exit) if exit.code != 0 => {
+                Err(Failure::new(attempt(), format!("exit status {}", exit.code)))
+            }
+            _ => Ok(()),
+        };
+    }
+}
+
+/// Whether the process of a holder was gone in time, and with it everything in its pid namespace.
+fn gone(holder: &Holder, limit: Duration) -> Result<bool, Failure> {
+    let end = Instant::now() + limit;
+    loop {
+        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut [PollFd::new(&holder.pidfd, PollFlags::IN)], left.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).attempt(|| format!("wait for process {}", holder.pid)),
+        }
+    }
+}
+
+fn kill(holder: &Holder) -> Result<(), Failure> {
+    let _ = raw::signal_process(holder.pidfd.as_fd(), libc::SIGKILL);
+    if gone(holder, DEATH)? {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("kill process {}", holder.pid),
+        "it does not end",
+    ))
+}
+
+/// Kills the helper of a start that is going on, all that it forked, and process 1.
+fn end_processes(dir: &RunDir) -> Result<(), Failure> {
+    if !dir.path().exists() {
+        return Ok(());
+    }
+    let end = Instant::now() + DEATH;
+    loop {
+        let attempt = || format!("look into {}", dir.path().display());
+        if let Some(helper) = dir.helper().attempt(attempt)? {
+            kill(&helper)?;
+        }
+        if let Some(first) = dir.process_one().attempt(attempt)? {
+            kill(&first)?;
+        }
+        // What a helper forked shares its flock(2) until it is gone, or is process 1 and holds the other lock.
+        if flock(dir.starting()?, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && dir.process_one().attempt(attempt)?.is_none()
+        {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(Failure::new(attempt(), "a start of this jail does not end"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

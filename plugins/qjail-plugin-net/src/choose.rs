@@ -1,0 +1,287 @@
+//! Which addresses a new jail gets, and everything that speaks against them.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use qjail_plugin_api::model::{AddrSpec, Family, Network};
+use qjail_plugin_api::{HookRequest, Objection, PluginError};
+
+use crate::world::{ADDRESS_PARAMS, Used, World};
+
+/// The word for "a free address of the interface's network".
+const AUTO: &str = "auto";
+
+/// How far `--duplicate` looks for a free address where no network bounds it.
+const ROW: usize = 1 << 16;
+
+/// The outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// The interface for addresses that do not name theirs.
+    pub(crate) interface: Option<String>,
+    /// The addresses of each family.
+    pub(crate) addresses: Vec<(Family, AddrSpec)>,
+    /// Why they can not be used.
+    pub(crate) objections: Vec<Objection>,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Choice {
+    /// The texts of one family, as `ip4.addr` and `ip6.addr` take them.
+    pub(crate) fn list(&self, family: Family) -> Vec<String> {
+        self.addresses.iter().filter(|(f, _)| *f == family).map(|(_, a)| a.to_string()).collect()
+    }
+}
+
+/// What the user asked for: options, or the same as `--param`.
+pub(crate) struct Wish {
+    pub(crate) interface: Option<String>,
+    pub(crate) texts: Vec<(Family, String)>,
+}
+
+impl Wish {
+    pub(crate) fn of(request: &HookRequest) -> Self {
+        let (options, params) = (&request.options, &request.jail.params);
+        let interface = options.text("interface").or_else(|| params.text("interface"));
+        let texts = ["ip4", "ip6"].into_iter().zip(ADDRESS_PARAMS).flat_map(|(id, (key, family))| {
+            let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
+            let texts = if given.is_empty() { params.list(key) } else { given };
+            texts.into_iter().map(move |t| (family, t.trim().to_owned()))
+        });
+        Self { interface: interface.map(str::to_owned), texts: texts.collect() }
+    }
+
+    /// Whether an address needs the interface of `-n`.
+    pub(crate) fn needs_interface(&self) -> bool {
+        self.texts.iter().any(|(_, t)| !t.contains('|'))
+    }
+}
+
+/// Chooses the addresses of the jail that `request` is about.
+pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, PluginError> {
+    let wish = Wish::of(request);
+    let mut work = Work {
+        world,
+        row: request.duplicate,
+        used: world.used(&request.jail.name),
+        refused: BTreeSet::new(),
+        choice: Choice { interface: wish.interface.clone(), ..Choice::default() },
+    };
+    if let Some(interface) = &wish.interface {
+        work.check_interface(interface);
+    }
+    if wish.interface.is_none() && wish.needs_interface() {
+        work.choice.objections.push(no_interface(world));
+        return Ok(work.choice);
+    }
+    for (family, text) in &wish.texts {
+        work.one(*family, text, wish.interface.as_deref())?;
+    }
+    Ok(work.choice)
+}
+
+struct Work<'a> {
+    world: &'a World,
+    row: bool,
+    used: Vec<Used>,
+    /// Interfaces that were refused already.
+    refused: BTreeSet<String>,
+    choice: Choice,
+}
+
+impl Work<'_> {
+    fn one(&mut self, family: Family, text: &str, default: Option<&str>) -> Result<(), PluginError> {
+        if text == AUTO {
+            let interface = default.unwrap_or_default();
+            if !self.refused.contains(interface) {
+                self.auto(family, interface);
+            }
+            return Ok(());
+        }
+        let spec: AddrSpec = text.parse().map_err(|e| PluginError::with_code("usage", e))?;
+        if spec.family() != family {
+            let (option, right) = if family == Family::V4 { ("-4", "-6") } else { ("-6", "-4") };
+            let message = format!("{text} is an {} address, {option} takes {family}", spec.family());
+            self.object(message, format!("give it with {right}"));
+            return Ok(());
+        }
+        let interface = spec.interface.clone().or(default.map(str::to_owned)).unwrap_or_default();
+        self.check_interface(&interface);
+        if self.refused.contains(&interface) {
+            return Ok(());
+        }
+        if self.row { self.next_of_row(spec, &interface) } else { self.exactly(spec, &interface) }
+        Ok(())
+    }
+
+    fn object(&mut self, message: String, hint: String) {
+        self.choice.objections.push(Objection::new(message).hint(hint));
+    }
+
+    fn check_interface(&mut self, name: &str) {
+        if self.refused.contains(name) || self.world.is_for_jails(name) {
+            return;
+        }
+        self.refused.insert(name.to_owned());
+        let objection = match self.world.interface(name) {
+            Some(_) => Objection::new(format!("{name} is no bridge: jails can not have addresses on it"))
+                .hint(networks_hint(self.world)),
+            None => Objection::new(format!("there is no interface {name}")).hint(networks_hint(self.world)),
+        };
+        self.choice.objections.push(objection);
+    }
+
+    fn auto(&mut self, family: Family, interface: &str) {
+        let networks = self.networks(interface, family);
+        if networks.is_empty() {
+            let message = format!("{interface} has no {family} network to take a free address from");
+            return self.object(message, "give the address itself".to_owned());
+        }
+        match networks.iter().find_map(|n| self.free_in(n, None)) {
+            Some(addr) => self.take(AddrSpec { interface: None, addr, len: None }),
+            None => {
+                let list = networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                self.object(format!("no address is free on {interface} ({list})"), another_network());
+            }
+        }
+    }
+
+    /// Of a row of jails the next address that is free.
+    fn next_of_row(&mut self, first: AddrSpec, interface: &str) {
+        let networks = self.networks(interface, first.family());
+        let found = match networks.iter().find(|n| n.contains(first.addr)) {
+            Some(network) => self.free_in(network, Some(first.addr)),
+            None if self.world.freebsd => row(first.addr).take(ROW).find(|a| self.is_free(*a)),
+            None => return self.outside(&first, interface, &networks),
+        };
+        match found {
+            Some(addr) => self.take(AddrSpec { addr, ..first }),
+            None => self.object(format!("no address is free on {interface} from {} on", first.addr), another_network()),
+        }
+    }
+
+    fn exactly(&mut self, spec: AddrSpec, interface: &str) {
+        let addr = spec.addr;
+        if self.is_chosen(addr) {
+            return self.object(format!("{addr} is given twice"), "leave one of them out".to_owned());
+        }
+        if let Some(used) = self.used.iter().find(|u| u.addr == addr) {
+            let message = format!("Existing jail {} is already assigned IP address {addr}", used.jail);
+            return self.object(message, "choose another one, or `auto` for one that is free".to_owned());
+        }
+        if let Some(owner) = self.world.owner(addr).map(str::to_owned) {
+            if !self.world.freebsd || owner != interface {
+                let message = format!("{addr} is the host's own address on {owner}");
+                return self.object(message, "choose another one, or `auto` for one that is free".to_owned());
+            }
+            self.choice.warnings.push(format!(
+                "the jail shares {addr} with the host: what listens on it there is reached through the same address"
+            ));
+            return self.take(spec);
+        }
+        let networks = self.networks(interface, spec.family());
+        match networks.iter().find(|n| n.contains(addr)) {
+            Some(network) => match problem(network, addr) {
+                Some(why) => self.object(format!("{addr} {why} ({network} on {interface})"), "choose another one".to_owned()),
+                None => self.take(spec),
+            },
+            None if self.world.freebsd => {
+                if let Some(network) = networks.first() {
+                    self.choice.warnings.push(format!("{addr} is outside of {interface}'s network {network}"));
+                }
+                self.take(spec);
+            }
+            None => self.outside(&spec, interface, &networks),
+        }
+    }
+
+    fn outside(&mut self, spec: &AddrSpec, interface: &str, networks: &[Network]) {
+        let (addr, family) = (spec.addr, spec.family());
+        match networks {
+            [] => self.object(format!("{addr}: {interface} has no {family} network"), another_network()),
+            [first, ..] => {
+                let message = format!("{addr} is outside of {interface}'s network {first}");
+                self.object(message, "choose an address in it, or `auto` for one that is free".to_owned());
+            }
+        }
+    }
+
+    fn take(&mut self, spec: AddrSpec) {
+        self.choice.addresses.push((spec.family(), spec));
+    }
+
+    fn networks(&self, interface: &str, family: Family) -> Vec<Network> {
+        let all = self.world.networks(interface).into_iter();
+        all.filter(|n| n.addr.is_ipv4() == (family == Family::V4)).collect()
+    }
+
+    fn is_chosen(&self, addr: IpAddr) -> bool {
+        self.choice.addresses.iter().any(|(_, a)| a.addr == addr)
+    }
+
+    fn is_free(&self, addr: IpAddr) -> bool {
+        !self.is_chosen(addr) && !self.used.iter().any(|u| u.addr == addr) && self.world.owner(addr).is_none()
+    }
+
+    /// The lowest free address of a network, not below `from`.
+    fn free_in(&self, network: &Network, from: Option<IpAddr>) -> Option<IpAddr> {
+        let start = from.unwrap_or_else(|| first_of(network));
+        row(start).take_while(|a| network.contains(*a)).find(|a| problem(network, *a).is_none() && self.is_free(*a))
+    }
+}
+
+/// Why an address is none for a host of the network.
+fn problem(network: &Network, addr: IpAddr) -> Option<&'static str> {
+    // RFC 4291, 2.6.1: the address without a host part is the routers'.
+    if addr.is_ipv6() && network.len < 127 && addr == first_of(network) {
+        return Some("is the address of the network's routers");
+    }
+    network.host_problem(addr)
+}
+
+/// The address without a host part.
+fn first_of(network: &Network) -> IpAddr {
+    match network.addr {
+        IpAddr::V4(a) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(network.len)).unwrap_or(0);
+            Ipv4Addr::from(u32::from(a) & mask).into()
+        }
+        IpAddr::V6(a) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(network.len)).unwrap_or(0);
+            Ipv6Addr::from(u128::from(a) & mask).into()
+        }
+    }
+}
+
+/// An address and those that follow.
+fn row(first: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let next = |a: &IpAddr| match a {
+        IpAddr::V4(a) => u32::from(*a).checked_add(1).map(|n| Ipv4Addr::from(n).into()),
+        IpAddr::V6(a) => u128::from(*a).checked_add(1).map(|n| Ipv6Addr::from(n).into()),
+    };
+    std::iter::successors(Some(first), next)
+}
+
+fn no_interface(world: &World) -> Objection {
+    let message = if world.freebsd {
+        "which interface the addresses are for is not known: there is no default route"
+    } else if world.declared.is_empty() {
+        "there is no network for jails yet"
+    } else {
+        "which network the addresses are for is not known: there are several"
+    };
+    Objection::new(message).hint(networks_hint(world))
+}
+
+fn networks_hint(world: &World) -> String {
+    if world.declared.is_empty() {
+        return "make a network: qjail net create lo1 192.168.1.1/28".to_owned();
+    }
+    let names: Vec<&str> = world.declared.keys().map(String::as_str).collect();
+    format!("give one of these with -n: {}; or make one with qjail net create", names.join(", "))
+}
+
+fn another_network() -> String {
+    "make another network with qjail net create".to_owned()
+}
