@@ -9,7 +9,9 @@ fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(rustc).arg("--version").output();
-    let version = version.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
+    let version = version
+        .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+        .unwrap_or_default();
     println!("cargo::rustc-env=QJAIL_ABI_TARGET={target}");
     println!("cargo::rustc-env=QJAIL_ABI_RUSTC={version}");
 }

@@ -46,7 +46,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "qjail-plugin-host",
         &["qjail-model", "qjail-os", "qjail-plugin-abi", "qjail-plugin-api"],
     ),
-    ("qjail-plugin-testkit", &["qjail-model", "qjail-plugin-api"]),
+    ("qjail-plugin-testkit", &["qjail-model", "qjail-plugin-api", "qjail-plugin-host"]),
     ("qjail-plugin-api", &["qjail-model", "qjail-plugin-abi"]),
     ("qjail-plugin-abi", &[]),
     (
@@ -248,9 +248,10 @@ fn source(path: &str, text: &str) -> Vec<String> {
         || path.starts_with("fuzz/")
         || path.contains("/tests/")
         || path.contains("/examples/")
+        || path.ends_with("build.rs")
         || Path::new(path)
             .file_stem()
-            .is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
+            .is_some_and(|s| s == "tests" || s == "golden" || s.to_string_lossy().ends_with("_tests"));
     if is_test {
         return Vec::new();
     }

@@ -109,6 +109,11 @@ pub enum EntryError {
     /// An entry of a kind that has no place in a tree.
     #[error("its type {0:?} is not supported")]
     Type(char),
+    /// Directories' attributes and file flags wait in memory until the end, and these are too many.
+    #[error(
+        "up to here the archive has more attributes of directories and file flags than are kept in memory"
+    )]
+    TooMuchMetadata,
     /// It changed or shrank while it was read into an archive.
     #[error("it changed while it was read")]
     Changed,

@@ -72,7 +72,10 @@ impl Plugin for Busy {
             Event::Create => Plan {
                 params: BTreeMap::from([
                     ("interface".to_owned(), Some("lo9".into())),
-                    ("ip4.addr".to_owned(), Some(ParamValue::List(vec!["10.0.0.1".into()]))),
+                    (
+                        "ip4.addr".to_owned(),
+                        Some(ParamValue::List(vec!["10.0.0.1".into()])),
+                    ),
                 ]),
                 steps: vec![
                     called(1),
@@ -408,14 +411,15 @@ fn a_crash_in_the_middle_is_repaired_wherever_the_journal_ends() {
             text.len() - 1,
             text.len(),
         ] {
-            let disk = tempfile::tempdir().unwrap();
-            let root = disk.path().join("site");
-            copy(&shot, &root);
-            let journal = root.join(journal.strip_prefix(&shot).unwrap());
-            std::fs::write(&journal, &text[..cut]).unwrap();
-            engine(&root, &system, busy).recover();
-            // The file system of the test is another: the system in memory was not copied, so only the disk is compared.
-            assert_eq!(picture(&root), before, "{} cut at {cut}", shot.display());
+            // The journal names its directories: the disk must come back where it was.
+            let root = dir.path();
+            for entry in std::fs::read_dir(root).unwrap() {
+                std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+            }
+            copy(&shot.join("."), root);
+            std::fs::write(root.join(journal.strip_prefix(&shot).unwrap()), &text[..cut]).unwrap();
+            engine(root, &system, busy).recover();
+            assert_eq!(picture(root), before, "{} cut at {cut}", shot.display());
         }
     }
 }

@@ -68,15 +68,25 @@ impl Reply {
     /// # Errors
     /// The bytes of the error.
     pub fn into_result(self) -> Result<OwnedBytes, OwnedBytes> {
-        if self.status == Self::ANSWER { Ok(self.body) } else { Err(self.body) }
+        if self.status == Self::ANSWER {
+            Ok(self.body)
+        } else {
+            Err(self.body)
+        }
     }
 }
 
 impl From<Result<Vec<u8>, Vec<u8>>> for Reply {
     fn from(result: Result<Vec<u8>, Vec<u8>>) -> Self {
         match result {
-            Ok(body) => Self { status: Self::ANSWER, body: body.into() },
-            Err(body) => Self { status: Self::ERROR, body: body.into() },
+            Ok(body) => Self {
+                status: Self::ANSWER,
+                body: body.into(),
+            },
+            Err(body) => Self {
+                status: Self::ERROR,
+                body: body.into(),
+            },
         }
     }
 }

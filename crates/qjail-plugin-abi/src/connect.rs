@@ -52,9 +52,14 @@ impl fmt::Display for AbiError {
             Self::OtherTarget { plugin } => {
                 write!(f, "was built for {plugin}, this qjail for {}", crate::TARGET)
             }
-            Self::DoesNotUnwind => write!(f, "was built with panic=abort, so that its panics would end qjail"),
+            Self::DoesNotUnwind => write!(
+                f,
+                "was built with panic=abort, so that its panics would end qjail"
+            ),
             Self::NoHeader { symbol } => write!(f, "is no whole qjail plugin: it lacks the symbol {symbol}"),
-            Self::Layout { report } => write!(f, "does not fit this qjail's plugin ABI {ABI_MAJOR}: {report}"),
+            Self::Layout { report } => {
+                write!(f, "does not fit this qjail's plugin ABI {ABI_MAJOR}: {report}")
+            }
         }
     }
 }
@@ -105,7 +110,12 @@ pub unsafe fn connect(
 ) -> (Option<MagicInfo>, Result<Library, AbiError>) {
     // SAFETY: promised by the caller.
     let Some(info) = (unsafe { find_magic(crate_name, symbol) }) else {
-        return (None, Err(AbiError::NotAPlugin { symbol: format!("{MAGIC_PREFIX}{crate_name}") }));
+        return (
+            None,
+            Err(AbiError::NotAPlugin {
+                symbol: format!("{MAGIC_PREFIX}{crate_name}"),
+            }),
+        );
     };
     // SAFETY: the magic is that of this ABI when the header is looked at, see `judge`.
     let library = judge(&info).and_then(|()| unsafe { find_module(crate_name, symbol, &info) });
@@ -122,10 +132,14 @@ unsafe fn find_magic(crate_name: &str, symbol: &dyn Fn(&str) -> Option<*const ()
 
 fn judge(info: &MagicInfo) -> Result<(), AbiError> {
     if info.abi_major != ABI_MAJOR {
-        return Err(AbiError::OtherMajor { plugin: info.abi_major });
+        return Err(AbiError::OtherMajor {
+            plugin: info.abi_major,
+        });
     }
     if info.target != crate::TARGET {
-        return Err(AbiError::OtherTarget { plugin: info.target.clone() });
+        return Err(AbiError::OtherTarget {
+            plugin: info.target.clone(),
+        });
     }
     if !info.unwinds {
         return Err(AbiError::DoesNotUnwind);
@@ -139,8 +153,12 @@ unsafe fn find_module(
     info: &MagicInfo,
 ) -> Result<Library, AbiError> {
     let name = format!("{HEADER_PREFIX}{crate_name}");
-    let Some(address) = symbol(&name) else { return Err(AbiError::NoHeader { symbol: name }) };
-    let report = |e: &dyn fmt::Display| AbiError::Layout { report: first_lines(&e.to_string()) };
+    let Some(address) = symbol(&name) else {
+        return Err(AbiError::NoHeader { symbol: name });
+    };
+    let report = |e: &dyn fmt::Display| AbiError::Layout {
+        report: first_lines(&e.to_string()),
+    };
     // SAFETY: a `Header` begins with the AbiHeader that every version of abi_stable has first; `upgrade` compares it
     // before it looks at the rest. Both types are thin pointers to it.
     let header = unsafe { std::mem::transmute::<*const Header, AbiHeaderRef>(address.cast::<Header>()) };
@@ -154,11 +172,15 @@ unsafe fn find_module(
     } else {
         header.init_root_module::<RawPlugin_Ref>()
     };
-    Ok(Library { module: module.map_err(|e| report(&e))? })
+    Ok(Library {
+        module: module.map_err(|e| report(&e))?,
+    })
 }
 
 fn older_plugin_fits(header: &'static LibHeader) -> Result<(), String> {
-    let Some(plugin) = header.layout() else { return Err("it carries no layout".to_owned()) };
+    let Some(plugin) = header.layout() else {
+        return Err("it carries no layout".to_owned());
+    };
     let ours = <RawPlugin_Ref as RootModule>::CONSTANTS.layout().into_option();
     let ours = ours.unwrap_or(<RawPlugin_Ref as StableAbi>::LAYOUT);
     check_layout_compatibility(plugin, ours).map_err(|e| first_lines(&e.to_string()))
@@ -166,6 +188,11 @@ fn older_plugin_fits(header: &'static LibHeader) -> Result<(), String> {
 
 /// The first two lines that say something: the whole report runs to a hundred.
 fn first_lines(report: &str) -> String {
-    let lines: Vec<&str> = report.lines().map(str::trim).filter(|l| !l.is_empty()).take(2).collect();
+    let lines: Vec<&str> = report
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .take(2)
+        .collect();
     lines.join(" ")
 }

@@ -1,13 +1,11 @@
 //! The plugin's side: the shims behind the two symbols.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::marker_type::ErasedPrefix;
 use abi_stable::prefix_type::{PrefixRefTrait, PrefixTypeTrait};
 
 use crate::module::{RawPlugin, RawPlugin_Ref};
-use crate::{Bytes, RawHost, Reply};
+use crate::{Bytes, RawHost, Reply, catch};
 
 /// What stands behind an exported plugin.
 pub trait RawExport: 'static {
@@ -38,7 +36,11 @@ impl Header {
 }
 
 extern "C" fn construct<P: RawExport>() -> RootModuleResult {
-    let module = RawPlugin { describe: describe::<P>, call: call::<P> }.leak_into_prefix();
+    let module = RawPlugin {
+        describe: describe::<P>,
+        call: call::<P>,
+    }
+    .leak_into_prefix();
     // SAFETY: erases the type that `Header::of` promised.
     RootModuleResult::ROk(unsafe { module.to_prefix_ref().cast::<ErasedPrefix>() })
 }
@@ -53,14 +55,7 @@ extern "C" fn call<'a, P: RawExport>(host: &'a RawHost<'a>, op: Bytes<'a>, reque
 
 /// The last net: nothing unwinds out of an `extern "C"` function, which would abort the program.
 pub(crate) fn contained(f: impl FnOnce() -> Result<Vec<u8>, Vec<u8>>) -> Reply {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(result) => result.into(),
-        Err(payload) => {
-            // Dropping a payload runs foreign code that could panic again.
-            std::mem::forget(payload);
-            Err(Vec::new()).into()
-        }
-    }
+    catch(f).unwrap_or_else(|_| Err(Vec::new())).into()
 }
 
 /// Exports a plugin's two symbols, named after its crate. `qjail_plugin_api::export_plugin!` is what authors use.

@@ -1,11 +1,10 @@
 //! What a plugin is lent for the length of a call.
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use abi_stable::StableAbi;
 
-use crate::{Bytes, OwnedBytes, Reply};
+use crate::{Bytes, OwnedBytes, Reply, catch};
 
 /// What a host does behind a [`RawHost`].
 pub trait RawService {
@@ -33,7 +32,12 @@ impl<'a> RawHost<'a> {
     /// Lends a service.
     #[must_use]
     pub fn new<S: RawService>(service: &'a S) -> Self {
-        Self { service: std::ptr::from_ref(service).cast(), log: log::<S>, call: call::<S>, lent: PhantomData }
+        Self {
+            service: std::ptr::from_ref(service).cast(),
+            log: log::<S>,
+            call: call::<S>,
+            lent: PhantomData,
+        }
     }
 
     /// Writes a line to the log, see [`RawService::log`].
@@ -56,7 +60,7 @@ unsafe extern "C" fn log<S: RawService>(service: *const (), level: u8, message: 
     // SAFETY: made by `RawHost::new` from a reference to an S that is still borrowed.
     let service = unsafe { &*service.cast::<S>() };
     // A line that can not be written is lost; nothing may unwind from here.
-    let _lost = catch_unwind(AssertUnwindSafe(|| service.log(level, message.as_slice())));
+    let _lost = catch(|| service.log(level, message.as_slice()));
 }
 
 unsafe extern "C" fn call<S: RawService>(service: *const (), op: Bytes<'_>, request: Bytes<'_>) -> Reply {

@@ -20,6 +20,7 @@ mod export;
 mod host;
 mod magic;
 mod module;
+mod panics;
 
 pub use bytes::{Bytes, OwnedBytes, Reply};
 pub use connect::{AbiError, Library, connect};
@@ -27,6 +28,7 @@ pub use export::{Header, RawExport};
 pub use host::{RawHost, RawService};
 pub use magic::{ABI_MAJOR, ABI_MINOR, FLAG_UNWIND, MAGIC, Magic, MagicInfo, RawStr};
 pub use module::layout_text;
+pub use panics::{Panic, catch};
 
 /// What precedes the crate's name in the symbol of the magic function, in every ABI.
 pub const MAGIC_PREFIX: &str = "qjail_magic_";

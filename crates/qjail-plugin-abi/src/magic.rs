@@ -32,7 +32,10 @@ impl RawStr {
     /// A text of the program itself.
     #[must_use]
     pub const fn new(text: &'static str) -> Self {
-        Self { ptr: text.as_ptr(), len: text.len() }
+        Self {
+            ptr: text.as_ptr(),
+            len: text.len(),
+        }
     }
 
     /// # Safety
@@ -173,27 +176,52 @@ mod tests {
     fn the_head_is_where_every_abi_has_it() {
         use std::mem::offset_of;
         assert_eq!((offset_of!(Magic, len), offset_of!(Magic, magic)), (0, 4));
-        assert_eq!((offset_of!(Magic, abi_major), offset_of!(Magic, abi_minor)), (16, 20));
+        assert_eq!(
+            (offset_of!(Magic, abi_major), offset_of!(Magic, abi_minor)),
+            (16, 20)
+        );
     }
 
     #[test]
     fn other_majors_are_read_as_far_as_all_majors_agree() {
-        let info = read_back(&Magic { len: 24, abi_major: 7, abi_minor: 3, ..Magic::of("9.0.0") }).unwrap();
+        let info = read_back(&Magic {
+            len: 24,
+            abi_major: 7,
+            abi_minor: 3,
+            ..Magic::of("9.0.0")
+        })
+        .unwrap();
         assert_eq!((info.abi_major, info.abi_minor), (7, 3));
         assert_eq!(info.api, "");
     }
 
     #[test]
     fn what_is_no_block_is_none() {
-        assert!(read_back(&Magic { len: 23, ..Magic::of("1.0.0") }).is_none());
-        assert!(read_back(&Magic { magic: *b"PostgreSQL!!", ..Magic::of("1.0.0") }).is_none());
+        assert!(
+            read_back(&Magic {
+                len: 23,
+                ..Magic::of("1.0.0")
+            })
+            .is_none()
+        );
+        assert!(
+            read_back(&Magic {
+                magic: *b"PostgreSQL!!",
+                ..Magic::of("1.0.0")
+            })
+            .is_none()
+        );
         // SAFETY: null is allowed.
         assert!(unsafe { read(std::ptr::null()) }.is_none());
     }
 
     #[test]
     fn a_block_of_our_major_that_is_too_short_tells_no_texts() {
-        let info = read_back(&Magic { len: 32, ..Magic::of("1.0.0") }).unwrap();
+        let info = read_back(&Magic {
+            len: 32,
+            ..Magic::of("1.0.0")
+        })
+        .unwrap();
         assert_eq!(info.api, "");
         assert!(!info.unwinds);
     }

@@ -40,6 +40,9 @@ pub fn layout_text() -> String {
         <Bytes<'static> as StableAbi>::LAYOUT,
     ];
     let printed: String = layouts.iter().map(ToString::to_string).collect();
-    let lines = printed.lines().map(str::trim_end).filter(|l| !l.trim_start().starts_with("line:"));
+    let lines = printed
+        .lines()
+        .map(str::trim_end)
+        .filter(|l| !l.trim_start().starts_with("line:"));
     lines.map(|l| format!("{l}\n")).collect()
 }

@@ -3,7 +3,8 @@
 use std::ffi::c_int;
 
 use qjail_plugin_abi::{
-    AbiError, HEADER_PREFIX, Header, MAGIC_PREFIX, Magic, RawExport, RawHost, RawService, connect, layout_text,
+    AbiError, HEADER_PREFIX, Header, MAGIC_PREFIX, Magic, RawExport, RawHost, RawService, connect,
+    layout_text,
 };
 
 struct Echo;
@@ -51,12 +52,18 @@ extern "C" fn good() -> *const Magic {
 }
 
 extern "C" fn future() -> *const Magic {
-    static FUTURE: Magic = Magic { abi_major: 2, ..Magic::of("2.0.0") };
+    static FUTURE: Magic = Magic {
+        abi_major: 2,
+        ..Magic::of("2.0.0")
+    };
     &raw const FUTURE
 }
 
 extern "C" fn aborting() -> *const Magic {
-    static ABORTING: Magic = Magic { flags: 0, ..Magic::of("1.0.0") };
+    static ABORTING: Magic = Magic {
+        flags: 0,
+        ..Magic::of("1.0.0")
+    };
     &raw const ABORTING
 }
 
@@ -93,7 +100,10 @@ fn bytes_go_in_and_come_out() {
     let library = connect_to(Some(good), header()).unwrap();
     let host = RawHost::new(&Upper);
     assert_eq!(library.describe().unwrap().as_slice(), b"echo");
-    assert_eq!(library.call(&host, b"echo", b"\0\xff").unwrap().as_slice(), b"\0\xff");
+    assert_eq!(
+        library.call(&host, b"echo", b"\0\xff").unwrap().as_slice(),
+        b"\0\xff"
+    );
     assert_eq!(library.call(&host, b"?", b"").unwrap_err().as_slice(), b"what?");
 }
 
@@ -101,22 +111,52 @@ fn bytes_go_in_and_come_out() {
 fn panics_stay_on_their_side() {
     let library = connect_to(Some(good), header()).unwrap();
     let host = RawHost::new(&Upper);
-    assert!(library.call(&host, b"panic", b"").unwrap_err().as_slice().is_empty());
+    assert!(
+        library
+            .call(&host, b"panic", b"")
+            .unwrap_err()
+            .as_slice()
+            .is_empty()
+    );
     // The log panics in the host, below the plugin's frames, and the plugin goes on.
     assert_eq!(library.call(&host, b"host", b"abc").unwrap().as_slice(), b"ABC");
-    assert!(library.call(&host, b"host", b"panic").unwrap_err().as_slice().is_empty());
+    assert!(
+        library
+            .call(&host, b"host", b"panic")
+            .unwrap_err()
+            .as_slice()
+            .is_empty()
+    );
 }
 
 #[test]
 fn what_does_not_fit_is_refused_in_a_sentence() {
     let told = |magic, header| connect_to(magic, header).unwrap_err().to_string();
-    assert_eq!(told(None, header()), "is no qjail plugin: it has no valid qjail_magic_x");
-    assert_eq!(told(Some(nothing), header()), "is no qjail plugin: it has no valid qjail_magic_x");
-    assert_eq!(told(Some(future), None), "speaks plugin ABI 2, this qjail speaks 1");
-    assert_eq!(told(Some(aborting), None), "was built with panic=abort, so that its panics would end qjail");
-    assert_eq!(told(Some(good), None), "is no whole qjail plugin: it lacks the symbol qjail_abi1_x");
+    assert_eq!(
+        told(None, header()),
+        "is no qjail plugin: it has no valid qjail_magic_x"
+    );
+    assert_eq!(
+        told(Some(nothing), header()),
+        "is no qjail plugin: it has no valid qjail_magic_x"
+    );
+    assert_eq!(
+        told(Some(future), None),
+        "speaks plugin ABI 2, this qjail speaks 1"
+    );
+    assert_eq!(
+        told(Some(aborting), None),
+        "was built with panic=abort, so that its panics would end qjail"
+    );
+    assert_eq!(
+        told(Some(good), None),
+        "is no whole qjail plugin: it lacks the symbol qjail_abi1_x"
+    );
     let zeros = told(Some(good), Some((&raw const NO_HEADER).cast()));
-    assert!(zeros.starts_with("does not fit this qjail's plugin ABI 1: "), "{zeros}");
+    assert!(
+        zeros.starts_with("does not fit this qjail's plugin ABI 1: "),
+        "{zeros}"
+    );
     assert!(!zeros.contains('\n'), "{zeros}");
 }
 
@@ -130,5 +170,8 @@ fn the_layout_is_frozen() {
         std::fs::write(golden, &layout).unwrap();
     }
     let frozen = std::fs::read_to_string(golden).unwrap();
-    assert!(layout == frozen, "the ABI's layout has changed, see {golden}; it is now:\n{layout}");
+    assert!(
+        layout == frozen,
+        "the ABI's layout has changed, see {golden}; it is now:\n{layout}"
+    );
 }

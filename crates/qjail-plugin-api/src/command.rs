@@ -144,7 +144,10 @@ impl ArgSpec {
     /// A switch.
     #[must_use]
     pub fn flag(id: &str, short: Option<char>, help: &str) -> Self {
-        Self { kind: ArgKind::Flag, ..Self::option(id, short, "", help) }
+        Self {
+            kind: ArgKind::Flag,
+            ..Self::option(id, short, "", help)
+        }
     }
 
     /// An option with a value; its long name is `id`.
@@ -163,7 +166,11 @@ impl ArgSpec {
     /// A positional argument.
     #[must_use]
     pub fn positional(id: &str, value_name: &str, help: &str) -> Self {
-        Self { kind: ArgKind::Positional, long: None, ..Self::option(id, None, value_name, help) }
+        Self {
+            kind: ArgKind::Positional,
+            long: None,
+            ..Self::option(id, None, value_name, help)
+        }
     }
 
     /// The same, with another kind of value.

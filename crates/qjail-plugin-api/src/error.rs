@@ -30,7 +30,11 @@ impl PluginError {
     /// A failure with a code of its own.
     #[must_use]
     pub fn with_code(code: &str, message: impl fmt::Display) -> Self {
-        Self { code: code.to_owned(), message: message.to_string(), ..Self::default() }
+        Self {
+            code: code.to_owned(),
+            message: message.to_string(),
+            ..Self::default()
+        }
     }
 
     /// The same with a hint.
@@ -63,7 +67,10 @@ impl Objection {
     /// An objection.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None }
+        Self {
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     /// The same with a hint.

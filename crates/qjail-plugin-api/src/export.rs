@@ -9,7 +9,9 @@ use crate::panics::contain;
 use crate::{Host, HostPort, LogLevel, Plugin, PluginError};
 
 #[cfg(not(panic = "unwind"))]
-compile_error!("qjail and its plugins need panic = \"unwind\": a plugin's panic is caught, and undo runs in destructors");
+compile_error!(
+    "qjail and its plugins need panic = \"unwind\": a plugin's panic is caught, and undo runs in destructors"
+);
 
 /// A plugin that is linked into the program; the program finds all of them in `inventory::iter::<Builtin>`.
 ///
@@ -156,7 +158,10 @@ fn answer(plugin: &dyn Plugin, host: &Host<'_>, op: &[u8], request: &[u8]) -> Re
         b"step/1" => to_bytes(&plugin.step(host, &read(request)?)?),
         b"undo/1" => to_bytes(&plugin.undo(host, &read(request)?)?),
         other => {
-            let message = format!("the plugin has no operation {}", String::from_utf8_lossy(other).escape_debug());
+            let message = format!(
+                "the plugin has no operation {}",
+                String::from_utf8_lossy(other).escape_debug()
+            );
             Err(PluginError::with_code("unknown-op", message))
         }
     }

@@ -57,6 +57,10 @@ impl HookSpec {
     /// A hook of order 0.
     #[must_use]
     pub fn new(event: Event, point: Point) -> Self {
-        Self { event, point, order: 0 }
+        Self {
+            event,
+            point,
+            order: 0,
+        }
     }
 }

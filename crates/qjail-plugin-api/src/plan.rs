@@ -35,25 +35,37 @@ impl At {
     /// A path below the jail's root directory.
     #[must_use]
     pub fn jail(path: &str) -> Self {
-        Self { place: Place::Jail, path: path.to_owned() }
+        Self {
+            place: Place::Jail,
+            path: path.to_owned(),
+        }
     }
 
     /// A path below the zone's directory of jails.
     #[must_use]
     pub fn jails(path: &str) -> Self {
-        Self { place: Place::Jails, path: path.to_owned() }
+        Self {
+            place: Place::Jails,
+            path: path.to_owned(),
+        }
     }
 
     /// A path below the configuration directory.
     #[must_use]
     pub fn config(path: &str) -> Self {
-        Self { place: Place::Config, path: path.to_owned() }
+        Self {
+            place: Place::Config,
+            path: path.to_owned(),
+        }
     }
 
     /// A path below the state directory.
     #[must_use]
     pub fn state(path: &str) -> Self {
-        Self { place: Place::State, path: path.to_owned() }
+        Self {
+            place: Place::State,
+            path: path.to_owned(),
+        }
     }
 }
 

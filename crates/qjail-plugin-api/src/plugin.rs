@@ -1,7 +1,8 @@
 //! The trait that a plugin implements.
 
 use crate::{
-    CommandReply, CommandRequest, HookRequest, Host, Manifest, Objection, Plan, PluginError, Resolved, StepRequest,
+    CommandReply, CommandRequest, HookRequest, Host, Manifest, Objection, Plan, PluginError, Resolved,
+    StepRequest,
 };
 
 /// A plugin. Every method may be called from any thread, and at most once at a time for one jail.
@@ -44,7 +45,10 @@ pub trait Plugin: Sync {
     /// The command ends, nothing is changed; code `usage` makes the exit status 2.
     fn command(&self, host: &Host<'_>, request: &CommandRequest) -> Result<CommandReply, PluginError> {
         let _ = host;
-        Err(PluginError::with_code("unknown-op", format!("command {} is not implemented", request.command.join(" "))))
+        Err(PluginError::with_code(
+            "unknown-op",
+            format!("command {} is not implemented", request.command.join(" ")),
+        ))
     }
 
     /// Runs a [`crate::Step::Plugin`]. Must be idempotent, and ask [`Host::cancelled`] now and then.
@@ -53,7 +57,10 @@ pub trait Plugin: Sync {
     /// The steps before it are undone, and so is this one.
     fn step(&self, host: &Host<'_>, request: &StepRequest) -> Result<(), PluginError> {
         let _ = host;
-        Err(PluginError::with_code("unknown-op", format!("step {} is not implemented", request.op)))
+        Err(PluginError::with_code(
+            "unknown-op",
+            format!("step {} is not implemented", request.op),
+        ))
     }
 
     /// Undoes a [`crate::Step::Plugin`] that ran, ran in part or did not run at all.

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use qjail_plugin_api::serde_json::{Value, from_slice, json, to_vec};
 use qjail_plugin_api::{
-    Builtin, Host, HookRequest, HostPort, LogLevel, Manifest, Objection, Plugin, PluginError, Plan, StepRequest, describe,
-    dispatch, export_plugin, inventory, level_of,
+    Builtin, HookRequest, Host, HostPort, LogLevel, Manifest, Objection, Plan, Plugin, PluginError,
+    StepRequest, describe, dispatch, export_plugin, inventory, level_of,
 };
 
 struct Tester;
@@ -18,7 +18,11 @@ impl Plugin for Tester {
     fn validate(&self, host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
         host.log(LogLevel::Warn, "looking");
         let running = host.running()?;
-        Ok(running.contains(&request.jail.name).then(|| Objection::new("it runs")).into_iter().collect())
+        Ok(running
+            .contains(&request.jail.name)
+            .then(|| Objection::new("it runs"))
+            .into_iter()
+            .collect())
     }
 
     fn plan(&self, _host: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
@@ -26,7 +30,11 @@ impl Plugin for Tester {
     }
 
     fn step(&self, host: &Host<'_>, _request: &StepRequest) -> Result<(), PluginError> {
-        if host.cancelled() { Err(PluginError::with_code("cancelled", "enough")) } else { Ok(()) }
+        if host.cancelled() {
+            Err(PluginError::with_code("cancelled", "enough"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -63,7 +71,10 @@ fn ask(op: &str, request: &[u8]) -> Result<Value, PluginError> {
 #[test]
 fn operations_answer_documents() {
     let ask = |op, jail| ask(op, &to_vec(&request(jail)).unwrap());
-    assert_eq!(ask("validate/1", "web"), Ok(json!([{"message": "it runs", "hint": null}])));
+    assert_eq!(
+        ask("validate/1", "web"),
+        Ok(json!([{"message": "it runs", "hint": null}]))
+    );
     assert_eq!(ask("validate/1", "db"), Ok(json!([])));
     assert_eq!(ask("resolve/1", "db"), Ok(json!({"values": {}})));
     let manifest: Manifest = from_slice(&describe(&Tester).unwrap()).unwrap();
@@ -74,16 +85,25 @@ fn operations_answer_documents() {
 fn what_goes_wrong_is_an_error_with_a_code() {
     let web = to_vec(&request("web")).unwrap();
     let panic = ask("plan/1", &web).unwrap_err();
-    assert_eq!((panic.code.as_str(), panic.message.as_str()), ("panic", "web is too much"));
+    assert_eq!(
+        (panic.code.as_str(), panic.message.as_str()),
+        ("panic", "web is too much")
+    );
     assert!(panic.causes[0].contains("dispatch.rs:"), "{panic:?}");
 
     let unknown = ask("plan/\u{7}9", &web).unwrap_err();
-    assert_eq!((unknown.code.as_str(), unknown.message.as_str()), ("unknown-op", "the plugin has no operation plan/\\u{7}9"));
+    assert_eq!(
+        (unknown.code.as_str(), unknown.message.as_str()),
+        ("unknown-op", "the plugin has no operation plan/\\u{7}9")
+    );
 
     for bad in [&b""[..], b"{", b"[]", b"\xff\xff", b"{\"event\":\"create\"}"] {
         let error = ask("plan/1", bad).unwrap_err();
         assert_eq!(error.code, "bad-document", "{bad:?}");
-        assert!(error.message.starts_with("the request can not be read: "), "{error}");
+        assert!(
+            error.message.starts_with("the request can not be read: "),
+            "{error}"
+        );
     }
     let context = json!({"os": "linux", "jails_dir": "/j", "config_dir": "/c", "state_dir": "/s"});
     let step = to_vec(&json!({"op": "o", "context": context})).unwrap();
@@ -99,14 +119,25 @@ fn a_service_that_fails_without_a_word_is_an_error() {
 
 #[test]
 fn the_macro_makes_a_builtin() {
-    let names: Vec<String> = inventory::iter::<Builtin>().map(|b| b.plugin().manifest().name).collect();
+    let names: Vec<String> = inventory::iter::<Builtin>()
+        .map(|b| b.plugin().manifest().name)
+        .collect();
     assert_eq!(names, ["tester"]);
 }
 
 #[test]
 fn levels_survive_the_boundary() {
     let levels: Vec<LogLevel> = (0..5).map(level_of).collect();
-    assert_eq!(levels, [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Debug]);
+    assert_eq!(
+        levels,
+        [
+            LogLevel::Error,
+            LogLevel::Warn,
+            LogLevel::Info,
+            LogLevel::Debug,
+            LogLevel::Debug
+        ]
+    );
 }
 
 /// Runs this test again as a child process, whose output can be read.
@@ -121,11 +152,18 @@ fn a_contained_panic_prints_nothing_and_another_one_does() {
     let child = |kind: &str| {
         let name = "a_contained_panic_prints_nothing_and_another_one_does";
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let out = command.args(["--exact", name, "--nocapture"]).env("QJAIL_TEST_PANIC", kind).output().unwrap();
+        let out = command
+            .args(["--exact", name, "--nocapture"])
+            .env("QJAIL_TEST_PANIC", kind)
+            .output()
+            .unwrap();
         (out.status.success(), String::from_utf8(out.stderr).unwrap())
     };
     let (ok, stderr) = child("contained");
     assert!(ok && stderr.is_empty(), "{stderr}");
     let (ok, stderr) = child("own");
-    assert!(!ok && stderr.contains("an own panic") && !stderr.contains("too much"), "{stderr}");
+    assert!(
+        !ok && stderr.contains("an own panic") && !stderr.contains("too much"),
+        "{stderr}"
+    );
 }

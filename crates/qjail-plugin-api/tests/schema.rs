@@ -4,8 +4,8 @@
 use qjail_plugin_api::schemars::{JsonSchema, SchemaGenerator};
 use qjail_plugin_api::serde_json::{Value, json};
 use qjail_plugin_api::{
-    API_VERSION, CAPABILITIES, CommandReply, CommandRequest, HookRequest, HostInfo, Interface, JailInfo, Manifest,
-    Objection, Plan, PluginError, Progress, Resolved, StepRequest,
+    API_VERSION, CAPABILITIES, CommandReply, CommandRequest, HookRequest, HostInfo, Interface, JailInfo,
+    Manifest, Objection, Plan, PluginError, Progress, Resolved, StepRequest,
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plugin-api.schema.json");
@@ -54,5 +54,9 @@ fn the_committed_schema_is_the_present_one() {
     }
     let committed = std::fs::read_to_string(GOLDEN).unwrap_or_default();
     let first = text.lines().zip(committed.lines()).position(|(a, b)| a != b);
-    assert!(text == committed, "docs/plugin-api.schema.json differs from line {:?} on", first.map(|n| n + 1));
+    assert!(
+        text == committed,
+        "docs/plugin-api.schema.json differs from line {:?} on",
+        first.map(|n| n + 1)
+    );
 }

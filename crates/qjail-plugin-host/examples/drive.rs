@@ -27,19 +27,28 @@ impl HostPort for Port {
     }
 
     fn call(&self, op: &str, _request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-        assert!(env::var_os("DRIVE_PANIC").is_none(), "the host stumbles over {op}");
+        assert!(
+            env::var_os("DRIVE_PANIC").is_none(),
+            "the host stumbles over {op}"
+        );
         Ok(b"[]".to_vec())
     }
 }
 
 fn config(dirs: Vec<PathBuf>) -> HostConfig {
-    let patience = env::var("DRIVE_PATIENCE").ok().and_then(|p| p.parse().ok()).unwrap_or(10_000);
+    let patience = env::var("DRIVE_PATIENCE")
+        .ok()
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(10_000);
     let create = CommandSpec {
         name: "create".to_owned(),
         args: vec![ArgSpec::option("flavor", Some('f'), "NAME", "a flavor")],
         ..CommandSpec::default()
     };
-    let list = CommandSpec { name: "list".to_owned(), ..CommandSpec::default() };
+    let list = CommandSpec {
+        name: "list".to_owned(),
+        ..CommandSpec::default()
+    };
     HostConfig {
         dirs,
         os: env::consts::OS.to_owned(),
@@ -75,7 +84,11 @@ fn answer(registry: &Registry, word: &str) -> Result<Value, PluginError> {
 }
 
 fn show(why: &Refusal) -> String {
-    format!("{}{}", why.message, why.hint.as_ref().map_or(String::new(), |h| format!(" [{h}]")))
+    format!(
+        "{}{}",
+        why.message,
+        why.hint.as_ref().map_or(String::new(), |h| format!(" [{h}]"))
+    )
 }
 
 fn check(config: &HostConfig) {
@@ -92,7 +105,11 @@ fn check(config: &HostConfig) {
 
 fn main() {
     let mut args = env::args_os().skip(1);
-    let dirs = args.by_ref().take_while(|a| a != "--").map(PathBuf::from).collect();
+    let dirs = args
+        .by_ref()
+        .take_while(|a| a != "--")
+        .map(PathBuf::from)
+        .collect();
     let config = config(dirs);
     let registry = Registry::discover(&config);
     for entry in registry.plugins() {
@@ -112,7 +129,12 @@ fn main() {
         }
         match answer(&registry, &word) {
             Ok(value) => println!("{word} {value}"),
-            Err(e) => println!("{word} ERROR {}: {}{}", e.code, e.message, e.hint.map_or(String::new(), |h| format!(" [{h}]"))),
+            Err(e) => println!(
+                "{word} ERROR {}: {}{}",
+                e.code,
+                e.message,
+                e.hint.map_or(String::new(), |h| format!(" [{h}]"))
+            ),
         }
     }
     println!("intact");

@@ -45,15 +45,29 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn open(path: Option<&Path>) -> Self {
         let content = path.and_then(|p| read(p).ok()).unwrap_or_default();
-        let files = if content.made_by == made_by() { content.files } else { BTreeMap::new() };
-        Self { path: path.map(Path::to_path_buf), files, changed: false }
+        let files = if content.made_by == made_by() {
+            content.files
+        } else {
+            BTreeMap::new()
+        };
+        Self {
+            path: path.map(Path::to_path_buf),
+            files,
+            changed: false,
+        }
     }
 
     pub(crate) fn get(&self, path: &Path, id: FileId) -> Option<Known> {
         self.files.get(path).filter(|k| k.id == id).cloned()
     }
 
-    pub(crate) fn put(&mut self, path: &Path, id: FileId, sum: Option<String>, said: Result<Manifest, Refusal>) {
+    pub(crate) fn put(
+        &mut self,
+        path: &Path,
+        id: FileId,
+        sum: Option<String>,
+        said: Result<Manifest, Refusal>,
+    ) {
         self.files.insert(path.to_path_buf(), Known { id, sum, said });
         self.changed = true;
     }
@@ -62,19 +76,29 @@ impl Cache {
     pub(crate) fn save(mut self) {
         if let (Some(path), true) = (self.path.take(), self.changed) {
             self.files.retain(|file, _| file.exists());
-            let content = Content { made_by: made_by(), files: self.files };
+            let content = Content {
+                made_by: made_by(),
+                files: self.files,
+            };
             let _not_cached = write(&path, &content);
         }
     }
 }
 
 fn made_by() -> String {
-    format!("qjail {} plugin API {API_VERSION} for {}", env!("CARGO_PKG_VERSION"), qjail_plugin_abi::TARGET)
+    format!(
+        "qjail {} plugin API {API_VERSION} for {}",
+        env!("CARGO_PKG_VERSION"),
+        qjail_plugin_abi::TARGET
+    )
 }
 
 fn read(path: &Path) -> io::Result<Content> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path)?;
     let meta = file.metadata()?;
     let trusted = meta.is_file() && is_trusted_user(meta.uid()) && meta.mode() & 0o022 == 0;
     if !trusted || meta.len() > SIZE_LIMIT {
@@ -135,7 +159,11 @@ mod tests {
         fs::write(&plugin, "another").unwrap();
         let changed = FileId::of(&fs::metadata(&plugin).unwrap());
         assert!(Cache::open(Some(&cache)).get(&plugin, changed).is_none());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file stays");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            2,
+            "no temporary file stays"
+        );
     }
 
     #[test]

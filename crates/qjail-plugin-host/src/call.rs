@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use qjail_plugin_abi::{Library, OwnedBytes, RawHost, RawService};
 use qjail_plugin_api::{
-    CommandReply, CommandRequest, HookRequest, HostPort, LogLevel, Objection, Plan, Plugin, PluginError, Resolved,
-    StepRequest, contain, dispatch, level_of,
+    CommandReply, CommandRequest, HookRequest, HostPort, LogLevel, Objection, Plan, Plugin, PluginError,
+    Resolved, StepRequest, contain, dispatch, level_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,12 @@ impl Registry {
     ///
     /// # Errors
     /// The plugin's own error; or one with the code `refused` (there is no such plugin), `panic`, `timeout` or `bad-reply`.
-    pub fn resolve(&self, plugin: &str, port: &dyn HostPort, request: &HookRequest) -> Result<Resolved, PluginError> {
+    pub fn resolve(
+        &self,
+        plugin: &str,
+        port: &dyn HostPort,
+        request: &HookRequest,
+    ) -> Result<Resolved, PluginError> {
         self.question(plugin, port, "resolve/1", request)
     }
 
@@ -43,7 +48,12 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::resolve`]; `bad-reply` too for a plan that this plugin may not make.
-    pub fn plan(&self, plugin: &str, port: &dyn HostPort, request: &HookRequest) -> Result<Plan, PluginError> {
+    pub fn plan(
+        &self,
+        plugin: &str,
+        port: &dyn HostPort,
+        request: &HookRequest,
+    ) -> Result<Plan, PluginError> {
         let mut answer: Plan = self.question(plugin, port, "plan/1", request)?;
         self.check_plan(plugin, "plan/1", &mut answer)?;
         Ok(answer)
@@ -152,8 +162,12 @@ impl Code {
                 let service = Service(port);
                 let copy = |body: &OwnedBytes| body.as_slice().to_vec();
                 match library.call(&RawHost::new(&service), op.as_bytes(), request) {
-                    Ok(body) => Answer::measured(body.as_slice()).unwrap_or_else(|| Answer::Good(copy(&body))),
-                    Err(body) => Answer::measured(body.as_slice()).unwrap_or_else(|| Answer::Error(copy(&body))),
+                    Ok(body) => {
+                        Answer::measured(body.as_slice()).unwrap_or_else(|| Answer::Good(copy(&body)))
+                    }
+                    Err(body) => {
+                        Answer::measured(body.as_slice()).unwrap_or_else(|| Answer::Error(copy(&body)))
+                    }
                 }
             }
         }
@@ -184,7 +198,8 @@ fn to_bytes<Q: Serialize>(op: &str, request: &Q) -> Result<Vec<u8>, PluginError>
 }
 
 fn defect(code: &str, message: String) -> PluginError {
-    PluginError::with_code(code, message).hint("this is a defect of the plugin; please report it to its author")
+    PluginError::with_code(code, message)
+        .hint("this is a defect of the plugin; please report it to its author")
 }
 
 impl Entry {
@@ -208,7 +223,13 @@ impl Entry {
     fn gave_up(&self, op: &str, patience: Duration) -> PluginError {
         self.fell.get_or_init(|| "did not answer");
         let name = self.name();
-        defect("timeout", format!("plugin {name} has not answered {op} for {} s", patience.as_secs_f32()))
+        defect(
+            "timeout",
+            format!(
+                "plugin {name} has not answered {op} for {} s",
+                patience.as_secs_f32()
+            ),
+        )
     }
 
     fn read<A: DeserializeOwned>(&self, op: &str, answer: Answer) -> Result<A, PluginError> {
@@ -216,8 +237,10 @@ impl Entry {
             Answer::Good(body) => self.read_answer(op, &body),
             Answer::Error(body) => Err(self.read_error(op, &body)),
             Answer::TooLarge(size) => {
-                let message =
-                    format!("plugin {} answered {op} with {size} bytes, more than {REPLY_LIMIT}", self.name());
+                let message = format!(
+                    "plugin {} answered {op} with {size} bytes, more than {REPLY_LIMIT}",
+                    self.name()
+                );
                 Err(defect("bad-reply", message))
             }
         }
@@ -226,24 +249,39 @@ impl Entry {
     fn read_answer<A: DeserializeOwned>(&self, op: &str, body: &[u8]) -> Result<A, PluginError> {
         let name = self.name();
         serde_json::from_slice(body).map_err(|e| match plan::bad_step(body) {
-            Some(what) => PluginError::with_code("bad-reply", format!("plugin {name} answered {op} with {what}"))
-                .hint("update qjail, or install the plugin's package for this version of qjail"),
-            None => defect("bad-reply", format!("plugin {name} answered {op} with something that can not be read: {e}")),
+            Some(what) => {
+                PluginError::with_code("bad-reply", format!("plugin {name} answered {op} with {what}"))
+                    .hint("update qjail, or install the plugin's package for this version of qjail")
+            }
+            None => defect(
+                "bad-reply",
+                format!("plugin {name} answered {op} with something that can not be read: {e}"),
+            ),
         })
     }
 
     fn read_error(&self, op: &str, body: &[u8]) -> PluginError {
         let name = self.name();
         let silent = || PluginError::with_code("panic", "it could not say why");
-        let error = if body.is_empty() { Ok(silent()) } else { serde_json::from_slice::<PluginError>(body) };
+        let error = if body.is_empty() {
+            Ok(silent())
+        } else {
+            serde_json::from_slice::<PluginError>(body)
+        };
         match error {
             Ok(error) if error.code == "panic" => {
                 self.fell.get_or_init(|| "panicked");
                 let message = format!("plugin {name} panicked in {op}: {}", error.message);
-                PluginError { causes: error.causes, ..defect("panic", message) }
+                PluginError {
+                    causes: error.causes,
+                    ..defect("panic", message)
+                }
             }
             Ok(error) => error,
-            Err(e) => defect("bad-reply", format!("plugin {name} failed at {op}, and why can not be read: {e}")),
+            Err(e) => defect(
+                "bad-reply",
+                format!("plugin {name} failed at {op}, and why can not be read: {e}"),
+            ),
         }
     }
 }

@@ -49,7 +49,12 @@ impl Report {
 /// Checks a file, and loads it when it may be trusted. Switches (`disable`, `allow`) and rivals are not looked at.
 #[must_use]
 pub fn check_file(config: &HostConfig, path: &Path) -> Report {
-    let mut report = Report { path: path.to_path_buf(), checks: Vec::new(), built: None, manifest: None };
+    let mut report = Report {
+        path: path.to_path_buf(),
+        checks: Vec::new(),
+        built: None,
+        manifest: None,
+    };
     if let Some((name, manifest)) = up_to_manifest(config, path, &mut report) {
         check_manifest(config, &name, &manifest, &mut report);
         report.manifest = Some(manifest);
@@ -67,19 +72,31 @@ fn up_to_manifest(config: &HostConfig, path: &Path, report: &mut Report) -> Opti
     let name = name?;
 
     let trusted = trust::open(path);
-    report.add("place", trusted.as_ref().map(|_| "only root can write it").map_err(Clone::clone));
+    report.add(
+        "place",
+        trusted
+            .as_ref()
+            .map(|_| "only root can write it")
+            .map_err(Clone::clone),
+    );
     let trusted = trusted.ok()?;
 
     if let Some(pinned) = config.sha256.get(&name.plugin) {
-        let sum = load::sum(&trusted.file).map_err(|e| Refusal::new(format!("can not read {}: {e}", path.display())));
-        let same = sum.and_then(|is| load::check_sum(path, &is, pinned)).map(|()| "as pinned in qjail.toml");
+        let sum = load::sum(&trusted.file)
+            .map_err(|e| Refusal::new(format!("can not read {}: {e}", path.display())));
+        let same = sum
+            .and_then(|is| load::check_sum(path, &is, pinned))
+            .map(|()| "as pinned in qjail.toml");
         if !report.add("sum", same) {
             return None;
         }
     }
     let introduced = load::introduce(trusted.file, path, &name, config.patience);
     let summary = |m: &MagicInfo| format!("ABI {}.{}, API {}, {}", m.abi_major, m.abi_minor, m.api, m.rustc);
-    let what = introduced.as_ref().map(|(loaded, _)| summary(&loaded.magic)).map_err(Clone::clone);
+    let what = introduced
+        .as_ref()
+        .map(|(loaded, _)| summary(&loaded.magic))
+        .map_err(Clone::clone);
     report.add("load", what);
     let (loaded, manifest) = introduced.ok()?;
     report.built = Some(loaded.magic);
@@ -88,16 +105,31 @@ fn up_to_manifest(config: &HostConfig, path: &Path, report: &mut Report) -> Opti
 
 fn check_manifest(config: &HostConfig, name: &FileName, manifest: &Manifest, report: &mut Report) {
     let form = manifest::check(manifest).map_err(|why| registry::malformed(manifest, &why));
-    report.add("manifest", form.map(|()| format!("{} {}", manifest.name, manifest.version)));
+    report.add(
+        "manifest",
+        form.map(|()| format!("{} {}", manifest.name, manifest.version)),
+    );
     let same_name = if manifest.name == name.plugin {
         Ok(manifest.name.clone())
     } else {
-        Err(Refusal::new(format!("the file is named after {}, the plugin is {}", name.plugin, manifest.name)))
+        Err(Refusal::new(format!(
+            "the file is named after {}, the plugin is {}",
+            name.plugin, manifest.name
+        )))
     };
     report.add("own name", same_name);
-    report.add("api", negotiate::api(manifest).map(|()| format!("{} fits {API_VERSION}", manifest.api)));
-    report.add("platform", negotiate::platform(manifest, &config.os).map(|()| config.os.clone()));
-    let alone = [Contender { manifest, built_in: false }];
+    report.add(
+        "api",
+        negotiate::api(manifest).map(|()| format!("{} fits {API_VERSION}", manifest.api)),
+    );
+    report.add(
+        "platform",
+        negotiate::platform(manifest, &config.os).map(|()| config.os.clone()),
+    );
+    let alone = [Contender {
+        manifest,
+        built_in: false,
+    }];
     let verdict = claims::judge(&alone, config).into_iter().flatten().next();
     report.add("claims", verdict.map_or(Ok("no conflict with qjail itself"), Err));
 }

@@ -44,15 +44,24 @@ fn long_names(arg: &ArgSpec) -> impl Iterator<Item = &str> {
 
 fn option_claims<'a>(command: &'a str, args: &'a [ArgSpec]) -> impl Iterator<Item = Claim> + 'a {
     args.iter().flat_map(move |arg| {
-        let letter = arg.short.map(|letter| Claim::Letter { command: command.to_owned(), letter });
-        let longs = long_names(arg).map(move |l| Claim::Long { command: command.to_owned(), long: l.to_owned() });
+        let letter = arg.short.map(|letter| Claim::Letter {
+            command: command.to_owned(),
+            letter,
+        });
+        let longs = long_names(arg).map(move |l| Claim::Long {
+            command: command.to_owned(),
+            long: l.to_owned(),
+        });
         letter.into_iter().chain(longs)
     })
 }
 
 fn claims_of(manifest: &Manifest) -> BTreeSet<Claim> {
     let commands = manifest.commands.iter().map(|c| Claim::Command(c.name.clone()));
-    let options = manifest.extends.iter().flat_map(|e| option_claims(&e.command, &e.args));
+    let options = manifest
+        .extends
+        .iter()
+        .flat_map(|e| option_claims(&e.command, &e.args));
     let params = manifest.params.iter().map(|p| Claim::Param(p.clone()));
     commands.chain(options).chain(params).collect()
 }
@@ -60,16 +69,26 @@ fn claims_of(manifest: &Manifest) -> BTreeSet<Claim> {
 fn claims_of_core(config: &HostConfig) -> BTreeSet<Claim> {
     let of_command = |c: &CommandSpec| {
         let globals = config.globals.iter().flat_map(long_names);
-        let globals = globals.map(|l| Claim::Long { command: c.name.clone(), long: l.to_owned() });
+        let globals = globals.map(|l| Claim::Long {
+            command: c.name.clone(),
+            long: l.to_owned(),
+        });
         let name = [Claim::Command(c.name.clone())];
-        name.into_iter().chain(option_claims(&c.name, &c.args)).chain(globals).collect::<Vec<_>>()
+        name.into_iter()
+            .chain(option_claims(&c.name, &c.args))
+            .chain(globals)
+            .collect::<Vec<_>>()
     };
     config.commands.iter().flat_map(of_command).collect()
 }
 
 /// Why each of the contenders is refused, if it is.
 pub(crate) fn judge(contenders: &[Contender<'_>], config: &HostConfig) -> Vec<Option<Refusal>> {
-    let mut court = Court { contenders, config, verdicts: vec![None; contenders.len()] };
+    let mut court = Court {
+        contenders,
+        config,
+        verdicts: vec![None; contenders.len()],
+    };
     court.against_core();
     // Each round may take away what another one needed; every round but the last refuses someone, so it ends.
     while court.needs() || court.conflicts() || court.cycles() {}
@@ -102,8 +121,13 @@ impl<'a> Court<'a> {
     fn against_core(&mut self) {
         let core = claims_of_core(self.config);
         let list = self.alive().filter_map(|i| {
-            let claim = claims_of(self.manifest(i)).into_iter().find(|c| core.contains(c))?;
-            let message = format!("plugin {} claims {claim}, which is qjail's own", self.manifest(i).name);
+            let claim = claims_of(self.manifest(i))
+                .into_iter()
+                .find(|c| core.contains(c))?;
+            let message = format!(
+                "plugin {} claims {claim}, which is qjail's own",
+                self.manifest(i).name
+            );
             Some((i, Refusal::new(message).hint("update the plugin")))
         });
         let list = list.collect();
@@ -111,8 +135,10 @@ impl<'a> Court<'a> {
     }
 
     fn needs(&mut self) -> bool {
-        let provided: BTreeSet<&str> =
-            self.alive().flat_map(|i| self.manifest(i).provides.iter().map(String::as_str)).collect();
+        let provided: BTreeSet<&str> = self
+            .alive()
+            .flat_map(|i| self.manifest(i).provides.iter().map(String::as_str))
+            .collect();
         let has = |need: &str| provided.contains(need) || self.config.capabilities.iter().any(|c| c == need);
         let list = self.alive().filter_map(|i| {
             let manifest = self.manifest(i);
@@ -142,11 +168,16 @@ impl<'a> Court<'a> {
     fn cycles(&mut self) -> bool {
         let alive: Vec<usize> = self.alive().collect();
         let manifests: Vec<&Manifest> = alive.iter().map(|i| self.manifest(*i)).collect();
-        let Err(cycle) = order::sort(&manifests, |_| 0) else { return false };
+        let Err(cycle) = order::sort(&manifests, |_| 0) else {
+            return false;
+        };
         let cycle: Vec<usize> = cycle.into_iter().map(|i| alive[i]).collect();
         let names: Vec<&str> = cycle.iter().map(|i| self.manifest(*i).name.as_str()).collect();
-        let refusal = Refusal::new(format!("plugins {} each want to run after the other", names.join(", ")))
-            .hint("name one of them in `disable` below [plugins] in qjail.toml");
+        let refusal = Refusal::new(format!(
+            "plugins {} each want to run after the other",
+            names.join(", ")
+        ))
+        .hint("name one of them in `disable` below [plugins] in qjail.toml");
         let list = self.losers(&cycle).map(|i| (i, refusal.clone())).collect();
         self.refuse(list)
     }
@@ -155,7 +186,10 @@ impl<'a> Court<'a> {
     fn losers<'s>(&'s self, among: &'s [usize]) -> impl Iterator<Item = usize> + 's {
         let files = among.iter().any(|i| !self.contenders[*i].built_in);
         let mixed = files && among.iter().any(|i| self.contenders[*i].built_in);
-        among.iter().copied().filter(move |i| !mixed || !self.contenders[*i].built_in)
+        among
+            .iter()
+            .copied()
+            .filter(move |i| !mixed || !self.contenders[*i].built_in)
     }
 }
 
@@ -165,14 +199,24 @@ mod tests {
     use qjail_plugin_api::Extension;
 
     fn config() -> HostConfig {
-        let list = CommandSpec { name: "list".to_owned(), ..CommandSpec::default() };
+        let list = CommandSpec {
+            name: "list".to_owned(),
+            ..CommandSpec::default()
+        };
         let create = CommandSpec {
             name: "create".to_owned(),
             args: vec![ArgSpec::option("flavor", Some('f'), "NAME", "a flavor")],
             ..CommandSpec::default()
         };
-        let globals = vec![ArgSpec::flag("json", None, "as data"), ArgSpec::flag("verbose", Some('v'), "say more")];
-        HostConfig { commands: vec![list, create], globals, ..HostConfig::default() }
+        let globals = vec![
+            ArgSpec::flag("json", None, "as data"),
+            ArgSpec::flag("verbose", Some('v'), "say more"),
+        ];
+        HostConfig {
+            commands: vec![list, create],
+            globals,
+            ..HostConfig::default()
+        }
     }
 
     fn plugin(name: &str) -> Manifest {
@@ -180,21 +224,42 @@ mod tests {
     }
 
     fn adding(name: &str, arg: ArgSpec) -> Manifest {
-        let extension = Extension { command: "create".to_owned(), heading: name.to_owned(), args: vec![arg] };
-        Manifest { extends: vec![extension], ..plugin(name) }
+        let extension = Extension {
+            command: "create".to_owned(),
+            heading: name.to_owned(),
+            args: vec![arg],
+        };
+        Manifest {
+            extends: vec![extension],
+            ..plugin(name)
+        }
     }
 
     fn owning(name: &str, command: &str) -> Manifest {
-        let command = CommandSpec { name: command.to_owned(), ..CommandSpec::default() };
-        Manifest { commands: vec![command], ..plugin(name) }
+        let command = CommandSpec {
+            name: command.to_owned(),
+            ..CommandSpec::default()
+        };
+        Manifest {
+            commands: vec![command],
+            ..plugin(name)
+        }
     }
 
     /// A line for each plugin: its refusal, or `ok`. Plugins whose name begins with `in-` are built in.
     fn verdicts(manifests: &[Manifest]) -> Vec<String> {
-        let contenders: Vec<_> =
-            manifests.iter().map(|m| Contender { manifest: m, built_in: m.name.starts_with("in-") }).collect();
+        let contenders: Vec<_> = manifests
+            .iter()
+            .map(|m| Contender {
+                manifest: m,
+                built_in: m.name.starts_with("in-"),
+            })
+            .collect();
         let verdicts = judge(&contenders, &config());
-        verdicts.into_iter().map(|v| v.map_or_else(|| "ok".to_owned(), |r| r.message)).collect()
+        verdicts
+            .into_iter()
+            .map(|v| v.map_or_else(|| "ok".to_owned(), |r| r.message))
+            .collect()
     }
 
     #[test]
@@ -222,8 +287,14 @@ mod tests {
         let both = "plugins a and b both claim the option -n of `create`";
         assert_eq!(verdicts(&[a, b, plugin("c")]), [both, both, "ok"]);
 
-        let p = Manifest { params: vec!["interface".to_owned()], ..plugin("p") };
-        let q = Manifest { params: vec!["interface".to_owned()], ..plugin("q") };
+        let p = Manifest {
+            params: vec!["interface".to_owned()],
+            ..plugin("p")
+        };
+        let q = Manifest {
+            params: vec!["interface".to_owned()],
+            ..plugin("q")
+        };
         let both = "plugins p and q both claim the jail parameter interface";
         assert_eq!(verdicts(&[p, q]), [both, both]);
     }
@@ -231,27 +302,51 @@ mod tests {
     #[test]
     fn a_file_gives_way_to_what_is_built_in() {
         let both = "plugins a and in-b both claim the command `net`";
-        assert_eq!(verdicts(&[owning("a", "net"), owning("in-b", "net")]), [both, "ok"]);
+        assert_eq!(
+            verdicts(&[owning("a", "net"), owning("in-b", "net")]),
+            [both, "ok"]
+        );
         let both = "plugins in-a and in-b both claim the command `net`";
-        assert_eq!(verdicts(&[owning("in-a", "net"), owning("in-b", "net")]), [both, both]);
+        assert_eq!(
+            verdicts(&[owning("in-a", "net"), owning("in-b", "net")]),
+            [both, both]
+        );
     }
 
     #[test]
     fn needs_are_met_by_the_host_or_by_plugins_that_are_used() {
-        let need = |name: &str, what: &str| Manifest { needs: vec![what.to_owned()], ..plugin(name) };
-        let giver = Manifest { provides: vec!["firewall/1".to_owned()], ..owning("giver", "fw") };
-        assert_eq!(verdicts(&[need("a", "hooks/1"), need("b", "firewall/1"), giver.clone()]), ["ok", "ok", "ok"]);
+        let need = |name: &str, what: &str| Manifest {
+            needs: vec![what.to_owned()],
+            ..plugin(name)
+        };
+        let giver = Manifest {
+            provides: vec!["firewall/1".to_owned()],
+            ..owning("giver", "fw")
+        };
+        assert_eq!(
+            verdicts(&[need("a", "hooks/1"), need("b", "firewall/1"), giver.clone()]),
+            ["ok", "ok", "ok"]
+        );
         // When the giver falls in a conflict, so does who needs it.
         let rival = owning("rival", "fw");
         let both = "plugins giver and rival both claim the command `fw`";
         let lacks = "plugin b needs firewall/1, which neither this qjail nor another plugin has";
-        assert_eq!(verdicts(&[need("b", "firewall/1"), giver, rival]), [lacks, both, both]);
+        assert_eq!(
+            verdicts(&[need("b", "firewall/1"), giver, rival]),
+            [lacks, both, both]
+        );
     }
 
     #[test]
     fn a_cycle_is_refused_by_the_names_of_all() {
-        let after = |name: &str, what: &str| Manifest { after: vec![what.to_owned()], ..plugin(name) };
+        let after = |name: &str, what: &str| Manifest {
+            after: vec![what.to_owned()],
+            ..plugin(name)
+        };
         let cycle = "plugins a, b each want to run after the other";
-        assert_eq!(verdicts(&[after("a", "b"), after("b", "a"), after("c", "a")]), [cycle, cycle, "ok"]);
+        assert_eq!(
+            verdicts(&[after("a", "b"), after("b", "a"), after("c", "a")]),
+            [cycle, cycle, "ok"]
+        );
     }
 }

@@ -23,7 +23,11 @@ pub(crate) enum GaveUp {
 
 enum Wish<T> {
     Log(LogLevel, String),
-    Call { op: String, request: Vec<u8>, answer: Sender<Result<Vec<u8>, Vec<u8>>> },
+    Call {
+        op: String,
+        request: Vec<u8>,
+        answer: Sender<Result<Vec<u8>, Vec<u8>>>,
+    },
     Done(T),
 }
 
@@ -38,7 +42,11 @@ impl<T> HostPort for Remote<T> {
 
     fn call(&self, op: &str, request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         let (answer, answers) = channel();
-        let wish = Wish::Call { op: op.to_owned(), request: request.to_vec(), answer };
+        let wish = Wish::Call {
+            op: op.to_owned(),
+            request: request.to_vec(),
+            answer,
+        };
         if self.0.send(wish).is_err() {
             return Err(gone());
         }
@@ -47,7 +55,10 @@ impl<T> HostPort for Remote<T> {
 }
 
 fn gone() -> Vec<u8> {
-    to_bytes(&PluginError::with_code("cancelled", "qjail no longer waits for this answer"))
+    to_bytes(&PluginError::with_code(
+        "cancelled",
+        "qjail no longer waits for this answer",
+    ))
 }
 
 fn to_bytes(error: &PluginError) -> Vec<u8> {
@@ -68,7 +79,10 @@ impl HostPort for Contained<'_> {
     fn call(&self, op: &str, request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         contain(|| Ok(self.0.call(op, request))).unwrap_or_else(|e| {
             let message = format!("the host's service {op} panicked: {}", e.message);
-            Err(to_bytes(&PluginError { causes: e.causes, ..PluginError::with_code("host-panic", message) }))
+            Err(to_bytes(&PluginError {
+                causes: e.causes,
+                ..PluginError::with_code("host-panic", message)
+            }))
         })
     }
 }
@@ -87,7 +101,10 @@ pub(crate) fn serve<T: Send + 'static>(
         // Fails when the caller has given up.
         let _unheard = remote.0.send(Wish::Done(result));
     };
-    thread::Builder::new().name("plugin".to_owned()).spawn(run).map_err(|_| GaveUp::Time)?;
+    thread::Builder::new()
+        .name("plugin".to_owned())
+        .spawn(run)
+        .map_err(|_| GaveUp::Time)?;
     listen(&Contained(port), patience, &wishes)
 }
 
@@ -105,7 +122,10 @@ fn listen<T>(port: &dyn HostPort, patience: Duration, wishes: &Receiver<Wish<T>>
                 let _unheard = answer.send(port.call(&op, &request));
             }
             Err(RecvTimeoutError::Timeout) if waited < patience => {
-                if port.call("cancelled/1", b"null").is_ok_and(|answer| answer == b"true") {
+                if port
+                    .call("cancelled/1", b"null")
+                    .is_ok_and(|answer| answer == b"true")
+                {
                     return Err(GaveUp::Cancelled);
                 }
             }
@@ -128,7 +148,10 @@ impl HostPort for Nobody {
     fn log(&self, _level: LogLevel, _message: &str) {}
 
     fn call(&self, op: &str, _request: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
-        Err(to_bytes(&PluginError::with_code("unknown-op", format!("there is no service {op} here"))))
+        Err(to_bytes(&PluginError::with_code(
+            "unknown-op",
+            format!("there is no service {op} here"),
+        )))
     }
 }
 
@@ -172,7 +195,9 @@ mod tests {
 
     #[test]
     fn the_time_of_services_does_not_count() {
-        let answer = serve(&Local::default(), Duration::from_millis(200), |p| p.call("slow/1", b"x"));
+        let answer = serve(&Local::default(), Duration::from_millis(200), |p| {
+            p.call("slow/1", b"x")
+        });
         assert_eq!(answer, Ok(Ok(Ok(b"x".to_vec()))));
     }
 
@@ -199,17 +224,26 @@ mod tests {
             }
         }
         let began = Instant::now();
-        let answer = serve(&Impatient, Duration::from_secs(60), |_| thread::sleep(Duration::from_secs(2)));
+        let answer = serve(&Impatient, Duration::from_secs(60), |_| {
+            thread::sleep(Duration::from_secs(2))
+        });
         assert_eq!(answer, Err(GaveUp::Cancelled));
         assert!(began.elapsed() < Duration::from_secs(2));
     }
 
     #[test]
     fn panics_on_either_side_become_errors() {
-        let answer = serve(&Local::default(), Duration::from_secs(5), |_| -> u8 { panic!("mine") });
+        let answer = serve(&Local::default(), Duration::from_secs(5), |_| -> u8 {
+            panic!("mine")
+        });
         assert_eq!(answer.unwrap().unwrap_err().message, "mine");
-        let answer = serve(&Local::default(), Duration::from_secs(5), |p| p.call("panic/1", b""));
+        let answer = serve(&Local::default(), Duration::from_secs(5), |p| {
+            p.call("panic/1", b"")
+        });
         let error = String::from_utf8(answer.unwrap().unwrap().unwrap_err()).unwrap();
-        assert!(error.contains("the host's service panic/1 panicked: no service today"), "{error}");
+        assert!(
+            error.contains("the host's service panic/1 panicked: no service today"),
+            "{error}"
+        );
     }
 }

@@ -21,6 +21,7 @@ mod check;
 mod claims;
 mod config;
 mod contact;
+mod elf;
 mod find;
 mod load;
 mod manifest;

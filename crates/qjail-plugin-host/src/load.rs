@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use libloading::os::unix as dl;
 use qjail_plugin_abi::{ABI_MAJOR, AbiError, Library, MagicInfo};
-use qjail_plugin_api::{Manifest, PluginError, Plugin};
+use qjail_plugin_api::{Manifest, Plugin, PluginError};
 use sha2::{Digest, Sha256};
 
-use crate::{MANIFEST_LIMIT, Refusal, contact};
+use crate::{MANIFEST_LIMIT, Refusal, contact, elf};
 
 const PREFIX: &str = "libqjail_plugin_";
 const SUFFIX: &str = ".so";
@@ -35,7 +35,10 @@ pub(crate) fn file_name(name: &OsStr) -> Option<FileName> {
     if middle.is_empty() || !middle.chars().all(good) {
         return None;
     }
-    Some(FileName { crate_name: format!("qjail_plugin_{middle}"), plugin: middle.replace('_', "-") })
+    Some(FileName {
+        crate_name: format!("qjail_plugin_{middle}"),
+        plugin: middle.replace('_', "-"),
+    })
 }
 
 /// A loaded shared object.
@@ -47,6 +50,11 @@ pub(crate) struct Loaded {
 
 /// Loads a file by its descriptor and checks what it says it is. Runs the file's constructors before anything is known of it.
 pub(crate) fn load(file: &File, path: &Path, name: &FileName) -> Result<Loaded, Refusal> {
+    match elf::is_cut_short(file) {
+        Ok(false) => {}
+        Ok(true) => return Err(not_loadable(path, "the file is cut short")),
+        Err(e) => return Err(not_loadable(path, &e.to_string())),
+    }
     let handle = qjail_os::load_library(file.as_fd()).map_err(|why| not_loadable(path, &why))?;
     // SAFETY: the handle comes from the dynamic loader just now. It is never closed.
     let library = ManuallyDrop::new(unsafe { dl::Library::from_raw(handle) });
@@ -70,9 +78,15 @@ fn not_loadable(path: &Path, why: &str) -> Refusal {
             .hint("use a dynamically linked build of qjail, or one with this plugin built in");
     }
     // The loader names the descriptor, which says nothing to a reader.
-    let why = why.strip_prefix("/proc/self/fd/").and_then(|w| w.split_once(": ")).map_or(why, |(_, rest)| rest);
-    Refusal::new(format!("{} is no shared object that can be loaded: {why}", path.display()))
-        .hint("install the plugin's file again, or remove this one")
+    let why = why
+        .strip_prefix("/proc/self/fd/")
+        .and_then(|w| w.split_once(": "))
+        .map_or(why, |(_, rest)| rest);
+    Refusal::new(format!(
+        "{} is no shared object that can be loaded: {why}",
+        path.display()
+    ))
+    .hint("install the plugin's file again, or remove this one")
 }
 
 fn not_ours(path: &Path, name: &FileName, magic: Option<&MagicInfo>, why: &AbiError) -> Refusal {
@@ -85,7 +99,9 @@ fn not_ours(path: &Path, name: &FileName, magic: Option<&MagicInfo>, why: &AbiEr
         AbiError::OtherMajor { plugin } if *plugin > ABI_MAJOR => {
             refusal.hint("update qjail, or install the plugin's package for this version of qjail")
         }
-        AbiError::NotAPlugin { .. } => refusal.hint("remove it from the plugin directory; a plugin's file keeps its name"),
+        AbiError::NotAPlugin { .. } => {
+            refusal.hint("remove it from the plugin directory; a plugin's file keeps its name")
+        }
         _ => refusal.hint("rebuild the plugin, or install its package for this version of qjail"),
     }
 }
@@ -111,12 +127,20 @@ pub(crate) fn check_sum(path: &Path, is: &str, pinned: &str) -> Result<(), Refus
     if is.eq_ignore_ascii_case(pinned.trim()) {
         return Ok(());
     }
-    let message = format!("{} has the SHA-256 sum {is}, not the one in qjail.toml", path.display());
+    let message = format!(
+        "{} has the SHA-256 sum {is}, not the one in qjail.toml",
+        path.display()
+    );
     Err(Refusal::new(message).hint("if the file was updated on purpose, update [plugins.sha256] too"))
 }
 
 /// Loads a file and asks for its manifest, in a thread that is given up after `patience`.
-pub(crate) fn introduce(file: File, path: &Path, name: &FileName, patience: Duration) -> Result<(Loaded, Manifest), Refusal> {
+pub(crate) fn introduce(
+    file: File,
+    path: &Path,
+    name: &FileName,
+    patience: Duration,
+) -> Result<(Loaded, Manifest), Refusal> {
     let (own_path, own_name) = (path.to_path_buf(), name.clone());
     let work = move || -> Result<(Loaded, Manifest), Refusal> {
         let loaded = load(&file, &own_path, &own_name)?;
@@ -124,10 +148,18 @@ pub(crate) fn introduce(file: File, path: &Path, name: &FileName, patience: Dura
         Ok((loaded, manifest))
     };
     let answer = contact::wait(patience, work).map_err(|_| {
-        Refusal::new(format!("plugin {} has not introduced itself within {} s", name.plugin, patience.as_secs_f32()))
-            .hint(format!("it hangs; remove {}, or touch it to have it asked again", path.display()))
+        Refusal::new(format!(
+            "plugin {} has not introduced itself within {} s",
+            name.plugin,
+            patience.as_secs_f32()
+        ))
+        .hint(format!(
+            "it hangs; remove {}, or touch it to have it asked again",
+            path.display()
+        ))
     })?;
-    answer.unwrap_or_else(|e: PluginError| Err(Refusal::new(format!("plugin {}: {}", name.plugin, e.message))))
+    answer
+        .unwrap_or_else(|e: PluginError| Err(Refusal::new(format!("plugin {}: {}", name.plugin, e.message))))
 }
 
 fn describe(loaded: &Loaded, plugin: &str) -> Result<Manifest, Refusal> {
@@ -147,19 +179,25 @@ pub(crate) fn describe_builtin(plugin: &'static dyn Plugin) -> Result<Manifest, 
 
 fn read_manifest(plugin: &str, bytes: &[u8]) -> Result<Manifest, Refusal> {
     if bytes.len() > MANIFEST_LIMIT {
-        let message = format!("plugin {plugin} introduces itself with {} bytes, more than {MANIFEST_LIMIT}", bytes.len());
+        let message = format!(
+            "plugin {plugin} introduces itself with {} bytes, more than {MANIFEST_LIMIT}",
+            bytes.len()
+        );
         return Err(Refusal::new(message));
     }
     serde_json::from_slice(bytes).map_err(|e| {
-        Refusal::new(format!("plugin {plugin} has a manifest that can not be read: {e}"))
-            .hint("it is defective or made for another version of qjail; install it again")
+        Refusal::new(format!(
+            "plugin {plugin} has a manifest that can not be read: {e}"
+        ))
+        .hint("it is defective or made for another version of qjail; install it again")
     })
 }
 
 fn no_manifest(plugin: &str, error: &[u8]) -> Refusal {
     let known: Option<PluginError> = serde_json::from_slice(error).ok();
     let why = known.map_or_else(|| "gave no reason".to_owned(), |e| e.message);
-    Refusal::new(format!("plugin {plugin} failed to introduce itself: {why}")).hint("this is a defect of the plugin")
+    Refusal::new(format!("plugin {plugin} failed to introduce itself: {why}"))
+        .hint("this is a defect of the plugin")
 }
 
 /// Reads a file from its beginning, up to a limit.
@@ -177,8 +215,17 @@ mod tests {
     #[test]
     fn file_names() {
         let name = file_name(OsStr::new("libqjail_plugin_my_net.so")).unwrap();
-        assert_eq!((name.crate_name.as_str(), name.plugin.as_str()), ("qjail_plugin_my_net", "my-net"));
-        for other in ["libqjail_plugin_.so", "libqjail_plugin_x.so.1", "qjail_plugin_x.so", "libc.so", "libqjail_plugin_a b.so"] {
+        assert_eq!(
+            (name.crate_name.as_str(), name.plugin.as_str()),
+            ("qjail_plugin_my_net", "my-net")
+        );
+        for other in [
+            "libqjail_plugin_.so",
+            "libqjail_plugin_x.so.1",
+            "qjail_plugin_x.so",
+            "libc.so",
+            "libqjail_plugin_a b.so",
+        ] {
             assert_eq!(file_name(OsStr::new(other)), None, "{other}");
         }
     }

@@ -11,7 +11,10 @@ pub(crate) fn api(manifest: &Manifest) -> Result<(), Refusal> {
     if fits {
         return Ok(());
     }
-    let message = format!("plugin {} wants plugin API {}, this qjail has {API_VERSION}", manifest.name, manifest.api);
+    let message = format!(
+        "plugin {} wants plugin API {}, this qjail has {API_VERSION}",
+        manifest.name, manifest.api
+    );
     Err(Refusal::new(message).hint("install the plugin's package for this version of qjail, or update qjail"))
 }
 
@@ -20,7 +23,11 @@ pub(crate) fn platform(manifest: &Manifest, os: &str) -> Result<(), Refusal> {
     if manifest.platforms.is_empty() || manifest.platforms.iter().any(|p| p == os) {
         return Ok(());
     }
-    Err(Refusal::new(format!("plugin {} is for {}, not for {os}", manifest.name, manifest.platforms.join(", "))))
+    Err(Refusal::new(format!(
+        "plugin {} is for {}, not for {os}",
+        manifest.name,
+        manifest.platforms.join(", ")
+    )))
 }
 
 /// The first capability that the plugin needs and nobody has.
@@ -30,6 +37,9 @@ pub(crate) fn missing<'a>(manifest: &'a Manifest, has: impl Fn(&str) -> bool) ->
 
 /// The refusal for it.
 pub(crate) fn lacks(manifest: &Manifest, need: &str) -> Refusal {
-    Refusal::new(format!("plugin {} needs {need}, which neither this qjail nor another plugin has", manifest.name))
-        .hint("update qjail, or install the plugin that provides it")
+    Refusal::new(format!(
+        "plugin {} needs {need}, which neither this qjail nor another plugin has",
+        manifest.name
+    ))
+    .hint("update qjail, or install the plugin that provides it")
 }

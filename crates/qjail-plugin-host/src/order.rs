@@ -21,7 +21,10 @@ fn predecessors(plugins: &[&Manifest]) -> Vec<BTreeSet<usize>> {
 ///
 /// # Errors
 /// The plugins that wait for each other.
-pub(crate) fn sort(plugins: &[&Manifest], priority: impl Fn(&Manifest) -> i32) -> Result<Vec<usize>, Vec<usize>> {
+pub(crate) fn sort(
+    plugins: &[&Manifest],
+    priority: impl Fn(&Manifest) -> i32,
+) -> Result<Vec<usize>, Vec<usize>> {
     let before = predecessors(plugins);
     let mut left: BTreeSet<usize> = (0..plugins.len()).collect();
     let mut sorted = Vec::with_capacity(plugins.len());
@@ -40,7 +43,11 @@ pub(crate) fn sort(plugins: &[&Manifest], priority: impl Fn(&Manifest) -> i32) -
 
 /// Takes away those that only wait for a cycle and are on none.
 fn only_cycles(before: &[BTreeSet<usize>], mut left: BTreeSet<usize>) -> Vec<usize> {
-    while let Some(last) = left.iter().copied().find(|i| left.iter().all(|other| !before[*other].contains(i))) {
+    while let Some(last) = left
+        .iter()
+        .copied()
+        .find(|i| left.iter().all(|other| !before[*other].contains(i)))
+    {
         left.remove(&last);
     }
     left.into_iter().collect()
@@ -52,7 +59,11 @@ mod tests {
 
     fn plugin(name: &str, after: &[&str], before: &[&str]) -> Manifest {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-        Manifest { after: own(after), before: own(before), ..Manifest::new(name, "1.0.0", "a plugin") }
+        Manifest {
+            after: own(after),
+            before: own(before),
+            ..Manifest::new(name, "1.0.0", "a plugin")
+        }
     }
 
     fn names(plugins: &[Manifest], priority: impl Fn(&Manifest) -> i32) -> Result<Vec<String>, Vec<String>> {
@@ -78,7 +89,11 @@ mod tests {
 
     #[test]
     fn the_order_does_not_depend_on_who_was_found_first() {
-        let mut plugins = vec![plugin("c", &[], &["b"]), plugin("a", &[], &[]), plugin("b", &[], &[])];
+        let mut plugins = vec![
+            plugin("c", &[], &["b"]),
+            plugin("a", &[], &[]),
+            plugin("b", &[], &[]),
+        ];
         let one = names(&plugins, |_| 0);
         plugins.reverse();
         assert_eq!(names(&plugins, |_| 0), one);

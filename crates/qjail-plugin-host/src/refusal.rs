@@ -17,7 +17,10 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None }
+        Self {
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
@@ -36,7 +39,10 @@ impl std::error::Error for Refusal {}
 
 impl From<Refusal> for PluginError {
     fn from(refusal: Refusal) -> Self {
-        Self { hint: refusal.hint, ..Self::with_code("refused", refusal.message) }
+        Self {
+            hint: refusal.hint,
+            ..Self::with_code("refused", refusal.message)
+        }
     }
 }
 

@@ -41,8 +41,21 @@ pub(crate) struct FileBody {
 }
 
 impl FileBody {
-    pub(crate) fn new(path: &Path, name: FileName, id: FileId, pin: Option<String>, loads: Arc<AtomicUsize>) -> Self {
-        Self { path: path.to_path_buf(), name, id, pin, library: OnceLock::new(), loads }
+    pub(crate) fn new(
+        path: &Path,
+        name: FileName,
+        id: FileId,
+        pin: Option<String>,
+        loads: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            name,
+            id,
+            pin,
+            library: OnceLock::new(),
+            loads,
+        }
     }
 
     /// It was loaded on the way to its manifest.
@@ -60,10 +73,13 @@ impl FileBody {
         let shown = self.path.display();
         let trusted = trust::open(&self.path)?;
         if trusted.id != self.id {
-            return Err(Refusal::new(format!("{shown} was replaced while qjail was running")).hint("try again"));
+            return Err(
+                Refusal::new(format!("{shown} was replaced while qjail was running")).hint("try again"),
+            );
         }
         if let Some(pin) = &self.pin {
-            let is = load::sum(&trusted.file).map_err(|e| Refusal::new(format!("can not read {shown}: {e}")))?;
+            let is =
+                load::sum(&trusted.file).map_err(|e| Refusal::new(format!("can not read {shown}: {e}")))?;
             load::check_sum(&self.path, &is, pin)?;
         }
         let (path, name) = (self.path.clone(), self.name.clone());
@@ -126,7 +142,13 @@ impl Registry {
         let (files, notes) = find::files(config, &found, &mut cache, &loads);
         found.extend(files);
         cache.save();
-        let mut registry = Self { entries: Vec::new(), refused: Vec::new(), notes, loads, patience: config.patience };
+        let mut registry = Self {
+            entries: Vec::new(),
+            refused: Vec::new(),
+            notes,
+            loads,
+            patience: config.patience,
+        };
         registry.select(found, config);
         registry
     }
@@ -135,17 +157,33 @@ impl Registry {
         let mut usable = Vec::new();
         for Found { name, path, outcome } in found {
             match outcome.and_then(|(m, body)| fits(&m, config).map(|()| (m, body))) {
-                Ok((manifest, body)) => usable.push((path, Entry { manifest, body, fell: OnceLock::new() })),
+                Ok((manifest, body)) => usable.push((
+                    path,
+                    Entry {
+                        manifest,
+                        body,
+                        fell: OnceLock::new(),
+                    },
+                )),
                 Err(why) => self.refused.push(Refused { name, path, why }),
             }
         }
-        let contenders: Vec<Contender<'_>> =
-            usable.iter().map(|(path, e)| Contender { manifest: &e.manifest, built_in: path.is_none() }).collect();
+        let contenders: Vec<Contender<'_>> = usable
+            .iter()
+            .map(|(path, e)| Contender {
+                manifest: &e.manifest,
+                built_in: path.is_none(),
+            })
+            .collect();
         let verdicts = claims::judge(&contenders, config);
         for ((path, entry), verdict) in usable.into_iter().zip(verdicts) {
             match verdict {
                 None => self.entries.push(entry),
-                Some(why) => self.refused.push(Refused { name: entry.manifest.name, path, why }),
+                Some(why) => self.refused.push(Refused {
+                    name: entry.manifest.name,
+                    path,
+                    why,
+                }),
             }
         }
         self.entries.sort_by(|a, b| a.name().cmp(b.name()));
@@ -158,7 +196,9 @@ impl Registry {
         for entry in &self.entries {
             for extension in entry.manifest.extends.iter().filter(|e| !known(&e.command)) {
                 let (name, command) = (entry.name(), &extension.command);
-                self.notes.push(format!("plugin {name} adds options to `{command}`, which this qjail does not have"));
+                self.notes.push(format!(
+                    "plugin {name} adds options to `{command}`, which this qjail does not have"
+                ));
             }
         }
     }
@@ -196,7 +236,12 @@ impl Registry {
     /// The plugins that want to be asked, in the order in which they are asked; events that take down run in reverse.
     #[must_use]
     pub fn hooks(&self, event: Event, point: Point) -> Vec<String> {
-        let hook = |m: &Manifest| m.hooks.iter().find(|h| h.event == event && h.point == point).map(|h| h.order);
+        let hook = |m: &Manifest| {
+            m.hooks
+                .iter()
+                .find(|h| h.event == event && h.point == point)
+                .map(|h| h.order)
+        };
         let manifests: Vec<&Manifest> = self.entries.iter().map(|e| &e.manifest).collect();
         // One without the hook still stands between two that have it, but must not hold anyone up. There are no cycles:
         // who is on one has been refused.
@@ -216,8 +261,10 @@ impl Registry {
         }
         match self.refused.iter().find(|r| r.name == name) {
             Some(refused) => Err(refused.why.clone().into()),
-            None => Err(PluginError::with_code("refused", format!("there is no plugin {name}"))
-                .hint("install it, or see `qjail plugins` for what is there")),
+            None => Err(
+                PluginError::with_code("refused", format!("there is no plugin {name}"))
+                    .hint("install it, or see `qjail plugins` for what is there"),
+            ),
         }
     }
 }
@@ -230,8 +277,11 @@ pub(crate) fn fits(manifest: &Manifest, config: &HostConfig) -> Result<(), Refus
 }
 
 pub(crate) fn malformed(manifest: &Manifest, why: &str) -> Refusal {
-    Refusal::new(format!("plugin {} has a bad manifest: {why}", manifest.name.escape_debug()))
-        .hint("this is a defect of the plugin")
+    Refusal::new(format!(
+        "plugin {} has a bad manifest: {why}",
+        manifest.name.escape_debug()
+    ))
+    .hint("this is a defect of the plugin")
 }
 
 #[cfg(test)]

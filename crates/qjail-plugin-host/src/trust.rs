@@ -65,7 +65,10 @@ impl TrustedDir {
     /// Walks from `/` to `path`, checking each directory on the way, those behind symbolic links too.
     pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
         if !path.is_absolute() {
-            let message = format!("plugins are taken from absolute paths only, not from {}", path.display());
+            let message = format!(
+                "plugins are taken from absolute paths only, not from {}",
+                path.display()
+            );
             return Err(Refusal::new(message).hint("write the path from / down"));
         }
         let mut here = Self::root()?;
@@ -75,7 +78,10 @@ impl TrustedDir {
             match here.link_target(&name)? {
                 None => here = here.descend(&name)?,
                 Some(_) if links == LINK_LIMIT => {
-                    return Err(Refusal::new(format!("{} leads through too many links", path.display())));
+                    return Err(Refusal::new(format!(
+                        "{} leads through too many links",
+                        path.display()
+                    )));
                 }
                 Some(target) => {
                     links += 1;
@@ -102,11 +108,13 @@ impl TrustedDir {
     /// Where a link points; none for anything else. The link was made by someone trusted: its directory is checked.
     fn link_target(&self, name: &OsStr) -> Result<Option<PathBuf>, Refusal> {
         let path = self.path.join(name);
-        let stat = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| cannot("look at", &path, e))?;
+        let stat =
+            statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| cannot("look at", &path, e))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             return Ok(None);
         }
-        let target = readlinkat(&self.dir, name, Vec::new()).map_err(|e| cannot("read the link", &path, e))?;
+        let target =
+            readlinkat(&self.dir, name, Vec::new()).map_err(|e| cannot("read the link", &path, e))?;
         Ok(Some(PathBuf::from(OsString::from_vec(target.into_bytes()))))
     }
 
@@ -138,7 +146,10 @@ impl TrustedDir {
         };
         let meta = metadata(&path, &file)?;
         judge(&path, &meta, true)?;
-        Ok(TrustedFile { id: FileId::of(&meta), file })
+        Ok(TrustedFile {
+            id: FileId::of(&meta),
+            file,
+        })
     }
 }
 

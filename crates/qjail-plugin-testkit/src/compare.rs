@@ -43,7 +43,16 @@ fn is_nothing(value: &Value) -> bool {
 
 fn difference(actual: &Value, expected: &Value) -> String {
     let (actual, expected) = (format!("{actual:#}"), format!("{expected:#}"));
-    let at = actual.lines().zip(expected.lines()).take_while(|(a, e)| a == e).count();
+    let at = actual
+        .lines()
+        .zip(expected.lines())
+        .take_while(|(a, e)| a == e)
+        .count();
     let line = |text: &str| text.lines().nth(at).unwrap_or("(the end)").trim().to_owned();
-    format!("line {}: {}\n expected: {}\nall of it:\n{actual}", at + 1, line(&actual), line(&expected))
+    format!(
+        "line {}: {}\n expected: {}\nall of it:\n{actual}",
+        at + 1,
+        line(&actual),
+        line(&expected)
+    )
 }

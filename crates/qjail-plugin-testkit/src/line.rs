@@ -11,19 +11,33 @@ use serde_json::Value;
 /// What qjail's own parser would object to, in other words.
 pub(crate) fn parse(commands: &[CommandSpec], line: &str) -> Result<(Vec<String>, Options), String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let (spec, depth) = find(commands, &words).ok_or_else(|| format!("`{line}` is no command of the plugin"))?;
-    let mut parsed = Parsed { spec, values: BTreeMap::new(), places: 0 };
+    let (spec, depth) =
+        find(commands, &words).ok_or_else(|| format!("`{line}` is no command of the plugin"))?;
+    let mut parsed = Parsed {
+        spec,
+        values: BTreeMap::new(),
+        places: 0,
+    };
     let mut rest = words[depth..].iter();
     while let Some(word) = rest.next() {
-        parsed.word(word, &mut rest).map_err(|why| format!("`{line}`: {why}"))?;
+        parsed
+            .word(word, &mut rest)
+            .map_err(|why| format!("`{line}`: {why}"))?;
     }
     parsed.finish().map_err(|why| format!("`{line}`: {why}"))?;
     let command = words[..depth].iter().map(|w| (*w).to_owned()).collect();
-    Ok((command, Options { values: parsed.values }))
+    Ok((
+        command,
+        Options {
+            values: parsed.values,
+        },
+    ))
 }
 
 fn find<'a>(commands: &'a [CommandSpec], words: &[&str]) -> Option<(&'a CommandSpec, usize)> {
-    let spec = commands.iter().find(|c| Some(&c.name.as_str()) == words.first())?;
+    let spec = commands
+        .iter()
+        .find(|c| Some(&c.name.as_str()) == words.first())?;
     if spec.subcommands.is_empty() {
         return Some((spec, 1));
     }
@@ -37,7 +51,11 @@ struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    fn word<'w>(&mut self, word: &'w str, rest: &mut impl Iterator<Item = &'w &'w str>) -> Result<(), String> {
+    fn word<'w>(
+        &mut self,
+        word: &'w str,
+        rest: &mut impl Iterator<Item = &'w &'w str>,
+    ) -> Result<(), String> {
         let (spec, given) = match word.strip_prefix("--") {
             Some(long) => {
                 let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
@@ -46,7 +64,10 @@ impl<'a> Parsed<'a> {
             None if word.starts_with('-') && word.len() > 1 => {
                 let letter = word.chars().nth(1);
                 let value = word.char_indices().nth(2).map(|(i, _)| &word[i..]);
-                (self.option(word, |a| a.kind != ArgKind::Positional && a.short == letter)?, value)
+                (
+                    self.option(word, |a| a.kind != ArgKind::Positional && a.short == letter)?,
+                    value,
+                )
             }
             None => return self.positional(word),
         };
@@ -57,7 +78,9 @@ impl<'a> Parsed<'a> {
                 self.set(spec, Value::from(before + 1));
             }
             ArgKind::Value | ArgKind::Positional => {
-                let value = given.or_else(|| rest.next().copied()).ok_or_else(|| format!("{word} wants a value"))?;
+                let value = given
+                    .or_else(|| rest.next().copied())
+                    .ok_or_else(|| format!("{word} wants a value"))?;
                 self.text(spec, value)?;
             }
         }
@@ -65,11 +88,20 @@ impl<'a> Parsed<'a> {
     }
 
     fn option(&self, shown: &str, is: impl Fn(&ArgSpec) -> bool) -> Result<&'a ArgSpec, String> {
-        self.spec.args.iter().find(|a| is(a)).ok_or_else(|| format!("there is no option {shown}"))
+        self.spec
+            .args
+            .iter()
+            .find(|a| is(a))
+            .ok_or_else(|| format!("there is no option {shown}"))
     }
 
     fn positional(&mut self, word: &str) -> Result<(), String> {
-        let places: Vec<&'a ArgSpec> = self.spec.args.iter().filter(|a| a.kind == ArgKind::Positional).collect();
+        let places: Vec<&'a ArgSpec> = self
+            .spec
+            .args
+            .iter()
+            .filter(|a| a.kind == ArgKind::Positional)
+            .collect();
         let spec = places.get(self.places).or(places.last().filter(|l| l.multiple));
         let spec = spec.ok_or_else(|| format!("there is no place for {word}"))?;
         self.places += 1;
@@ -89,8 +121,13 @@ impl<'a> Parsed<'a> {
             self.set(spec, Value::from(text));
             return Ok(());
         }
-        let items = spec.delimiter.map_or_else(|| vec![text], |d| text.split(d).collect());
-        let list = self.values.entry(spec.id.clone()).or_insert_with(|| Value::Array(Vec::new()));
+        let items = spec
+            .delimiter
+            .map_or_else(|| vec![text], |d| text.split(d).collect());
+        let list = self
+            .values
+            .entry(spec.id.clone())
+            .or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {
             list.extend(items.into_iter().map(Value::from));
         }
@@ -137,11 +174,25 @@ mod tests {
             ArgSpec::option("port", Some('p'), "PORT", "ports").delimited(','),
             ArgSpec::option("proto", None, "PROTO", "protocol").conflicts(&["quick"]),
             ArgSpec::flag("quick", Some('q'), "be quick"),
-            ArgSpec { default: Some("low".to_owned()), ..ArgSpec::option("level", Some('l'), "LEVEL", "how much") },
-            ArgSpec { kind: ArgKind::Count, ..ArgSpec::flag("more", Some('m'), "more") },
+            ArgSpec {
+                default: Some("low".to_owned()),
+                ..ArgSpec::option("level", Some('l'), "LEVEL", "how much")
+            },
+            ArgSpec {
+                kind: ArgKind::Count,
+                ..ArgSpec::flag("more", Some('m'), "more")
+            },
         ];
-        let add = CommandSpec { name: "add".to_owned(), args, ..CommandSpec::default() };
-        vec![CommandSpec { name: "x".to_owned(), subcommands: vec![add], ..CommandSpec::default() }]
+        let add = CommandSpec {
+            name: "add".to_owned(),
+            args,
+            ..CommandSpec::default()
+        };
+        vec![CommandSpec {
+            name: "x".to_owned(),
+            subcommands: vec![add],
+            ..CommandSpec::default()
+        }]
     }
 
     fn values(line: &str) -> Result<Value, String> {
@@ -152,7 +203,10 @@ mod tests {
     fn lines_are_taken_apart() {
         let (command, _) = parse(&commands(), "x add web").unwrap();
         assert_eq!(command, ["x", "add"]);
-        assert_eq!(values("x add web").unwrap(), json!({"name": "web", "level": "low"}));
+        assert_eq!(
+            values("x add web").unwrap(),
+            json!({"name": "web", "level": "low"})
+        );
         assert_eq!(
             values("x add web a b -p80,81 --port=82 -q -m -m -l high").unwrap(),
             json!({"name": "web", "rest": ["a", "b"], "port": ["80", "81", "82"], "quick": true, "more": 2, "level": "high"})
@@ -167,7 +221,10 @@ mod tests {
             ("x add", "`x add`: name is missing"),
             ("x add web -z", "`x add web -z`: there is no option -z"),
             ("x add web --port", "`x add web --port`: --port wants a value"),
-            ("x add web -q --proto tcp", "`x add web -q --proto tcp`: proto and quick exclude each other"),
+            (
+                "x add web -q --proto tcp",
+                "`x add web -q --proto tcp`: proto and quick exclude each other",
+            ),
         ] {
             assert_eq!(values(line).unwrap_err(), told);
         }

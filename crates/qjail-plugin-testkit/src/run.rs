@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use qjail_plugin_api::{
-    Builtin, CommandReply, CommandRequest, CommandSpec, Context, Event, HookRequest, HostInfo, Interface, JailInfo, LogLevel,
-    Manifest, Objection, Options, Plan, Plugin, PluginError, Point, Progress, Resolved, Step, StepRequest,
+    Builtin, CommandReply, CommandRequest, CommandSpec, Context, Event, HookRequest, HostInfo, Interface,
+    JailInfo, LogLevel, Manifest, Objection, Options, Plan, Plugin, PluginError, Point, Progress, Resolved,
+    Step, StepRequest,
 };
 use qjail_plugin_host::{HostConfig, Registry};
 use serde_json::Value;
@@ -15,7 +16,14 @@ use crate::line;
 use crate::recorder::Recorder;
 
 /// Codes of errors that are never the fault of what was asked.
-const DEFECTS: [&str; 6] = ["panic", "timeout", "bad-reply", "bad-document", "unknown-op", "refused"];
+const DEFECTS: [&str; 6] = [
+    "panic",
+    "timeout",
+    "bad-reply",
+    "bad-document",
+    "unknown-op",
+    "refused",
+];
 
 /// A plugin with a host around it.
 pub struct PluginTest {
@@ -54,9 +62,22 @@ impl PluginTest {
         for place in ["jails", "config", "state"] {
             fs::create_dir(dir.path().join(place)).expect("a directory in the temporary directory");
         }
-        let info = HostInfo { os: os.to_owned(), ..HostInfo::default() };
-        let host = Recorder { info, ..Recorder::default() };
-        Self { registry, name: manifest.name.clone(), manifest, host, settings: Value::Object(serde_json::Map::new()), dir }
+        let info = HostInfo {
+            os: os.to_owned(),
+            ..HostInfo::default()
+        };
+        let host = Recorder {
+            info,
+            ..Recorder::default()
+        };
+        Self {
+            registry,
+            name: manifest.name.clone(),
+            manifest,
+            host,
+            settings: Value::Object(serde_json::Map::new()),
+            dir,
+        }
     }
 
     /// The same with these network interfaces on the host.
@@ -141,11 +162,17 @@ impl PluginTest {
     /// A question about a jail, to be changed by the test as needed.
     #[must_use]
     pub fn request(&self, event: Event, jail: &str, options: &[(&str, Value)]) -> HookRequest {
-        let values = options.iter().map(|(id, value)| ((*id).to_owned(), value.clone())).collect();
+        let values = options
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), value.clone()))
+            .collect();
         HookRequest {
             event,
             point: Point::Pre,
-            jail: JailInfo { name: jail.to_owned(), ..JailInfo::default() },
+            jail: JailInfo {
+                name: jail.to_owned(),
+                ..JailInfo::default()
+            },
             options: Options { values },
             duplicate: false,
             context: self.context(),
@@ -183,7 +210,11 @@ impl PluginTest {
     pub fn command(&self, line: &str) -> Result<CommandReply, PluginError> {
         let (command, options) =
             line::parse(&self.manifest.commands, line).map_err(|why| PluginError::with_code("usage", why))?;
-        let request = CommandRequest { command, options, context: self.context() };
+        let request = CommandRequest {
+            command,
+            options,
+            context: self.context(),
+        };
         self.registry.command(&self.name, &self.host, &request)
     }
 
@@ -194,9 +225,16 @@ impl PluginTest {
     /// its own command. Any other error may well be right, as for a thing that is not there.
     #[track_caller]
     pub fn check_examples(&self) -> Vec<(String, Result<CommandReply, PluginError>)> {
-        let runs: Vec<_> = lines(&self.manifest.commands).into_iter().map(|l| (l.clone(), self.command(&l))).collect();
+        let runs: Vec<_> = lines(&self.manifest.commands)
+            .into_iter()
+            .map(|l| (l.clone(), self.command(&l)))
+            .collect();
         for (line, answer) in &runs {
-            if let Some(e) = answer.as_ref().err().filter(|e| e.code == "usage" || DEFECTS.contains(&e.code.as_str())) {
+            if let Some(e) = answer
+                .as_ref()
+                .err()
+                .filter(|e| e.code == "usage" || DEFECTS.contains(&e.code.as_str()))
+            {
                 panic!("the example `{line}` fails: {}: {e}", e.code);
             }
         }
@@ -212,7 +250,8 @@ impl PluginTest {
     /// When it is another kind of step.
     #[track_caller]
     pub fn step(&self, jail: Option<&str>, step: &Step) -> Result<(), PluginError> {
-        self.registry.step(&self.name, &self.host, &self.step_request(jail, step))
+        self.registry
+            .step(&self.name, &self.host, &self.step_request(jail, step))
     }
 
     /// Undoes such a step.
@@ -224,21 +263,32 @@ impl PluginTest {
     /// As [`PluginTest::step`].
     #[track_caller]
     pub fn undo(&self, jail: Option<&str>, step: &Step) -> Result<(), PluginError> {
-        self.registry.undo(&self.name, &self.host, &self.step_request(jail, step))
+        self.registry
+            .undo(&self.name, &self.host, &self.step_request(jail, step))
     }
 
     #[track_caller]
     fn step_request(&self, jail: Option<&str>, step: &Step) -> StepRequest {
-        let Step::Plugin { op, data, .. } = step else { panic!("qjail runs this step itself: {step:?}") };
+        let Step::Plugin { op, data, .. } = step else {
+            panic!("qjail runs this step itself: {step:?}")
+        };
         let root = |name: &str| -> PathBuf { self.dir.path().join("jails").join(name) };
         let jail_root = jail.map(|j| root(j).to_string_lossy().into_owned());
-        StepRequest { op: op.clone(), data: data.clone(), jail_root, context: self.context() }
+        StepRequest {
+            op: op.clone(),
+            data: data.clone(),
+            jail_root,
+            context: self.context(),
+        }
     }
 }
 
 /// A host with this plugin alone, which meets all its needs.
 fn registry(os: &str, plugin: &'static dyn Plugin, manifest: &Manifest) -> Registry {
-    let mut config = HostConfig { os: os.to_owned(), ..HostConfig::default() };
+    let mut config = HostConfig {
+        os: os.to_owned(),
+        ..HostConfig::default()
+    };
     config.capabilities.extend(manifest.needs.iter().cloned());
     // A test's few bytes; built-in plugins live as long as the program.
     config.builtins.push(Box::leak(Box::new(Builtin::new(plugin))));
@@ -247,5 +297,8 @@ fn registry(os: &str, plugin: &'static dyn Plugin, manifest: &Manifest) -> Regis
 
 fn lines(commands: &[CommandSpec]) -> Vec<String> {
     let own = |c: &CommandSpec| c.examples.iter().map(|e| e.line.clone()).collect::<Vec<_>>();
-    commands.iter().flat_map(|c| [own(c), lines(&c.subcommands)].concat()).collect()
+    commands
+        .iter()
+        .flat_map(|c| [own(c), lines(&c.subcommands)].concat())
+        .collect()
 }

@@ -131,6 +131,8 @@ impl Drop for Lock {
             // Whoever finds the lock taken before the next holder has signed it shall not be told the wrong name.
             let _ = self.file.write_all_at(&[b' '; NOTE], 0);
         }
+        // Not by closing: a process that another thread is just starting has a copy of the descriptor for a moment.
+        let _ = self.file.unlock();
     }
 }
 

@@ -129,3 +129,13 @@ fn names() {
         ("base".to_owned(), "base.web".to_owned())
     );
 }
+
+/// A process that another thread is starting has a copy of the descriptor until it executes.
+#[test]
+fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+    let d = dir();
+    let held = Lock::acquire(d.path(), "jail.jail1", "start", Wait::No).unwrap();
+    let _copy = held.file.try_clone().unwrap();
+    drop(held);
+    drop(Lock::acquire(d.path(), "jail.jail1", "stop", Wait::No).unwrap());
+}

@@ -19,9 +19,15 @@ pub(crate) fn of_jail(name: &str, params: &Params) -> Result<Vec<(String, AddrSp
             if spec.addr.is_ipv4() != (key == "ip4.addr") {
                 return Err(fail(format!("`{text}` is an {} address", spec.family())));
             }
-            let interface = spec.interface.as_deref().or(default).map(str::to_owned).ok_or_else(|| {
-                fail(format!("`{text}` has no interface")).hint("set the parameter `interface`, or write IF|ADDR")
-            })?;
+            let interface = spec
+                .interface
+                .as_deref()
+                .or(default)
+                .map(str::to_owned)
+                .ok_or_else(|| {
+                    fail(format!("`{text}` has no interface"))
+                        .hint("set the parameter `interface`, or write IF|ADDR")
+                })?;
             found.push((interface, spec));
         }
     }
@@ -30,8 +36,11 @@ pub(crate) fn of_jail(name: &str, params: &Params) -> Result<Vec<(String, AddrSp
 
 /// The refusal of a jail whose interface is missing.
 pub(crate) fn no_interface(jail: &str, interface: &str) -> SysError {
-    SysError::new(format!("connect {jail} to {interface}"), "there is no such interface")
-        .hint(format!("make it: qjail net create {interface} ADDRESS/LENGTH"))
+    SysError::new(
+        format!("connect {jail} to {interface}"),
+        "there is no such interface",
+    )
+    .hint(format!("make it: qjail net create {interface} ADDRESS/LENGTH"))
 }
 
 /// The refusal of a jail whose interface can not have addresses of jails.
@@ -47,8 +56,14 @@ pub(crate) fn check_interface(all: &[Interface], name: &str, wanted: &[Network])
         return Err(SysError::new(attempt(), OTHER_KIND).hint("choose another name"));
     }
     for other in all.iter().filter(|i| i.name != name) {
-        if let Some(taken) = wanted.iter().find(|w| other.addresses.iter().any(|a| a.addr == w.addr)) {
-            return Err(SysError::new(attempt(), format!("{} is an address of {}", taken.addr, other.name)));
+        if let Some(taken) = wanted
+            .iter()
+            .find(|w| other.addresses.iter().any(|a| a.addr == w.addr))
+        {
+            return Err(SysError::new(
+                attempt(),
+                format!("{} is an address of {}", taken.addr, other.name),
+            ));
         }
     }
     Ok(())
@@ -66,8 +81,16 @@ mod tests {
 
     #[test]
     fn interfaces_of_addresses() {
-        let p = params(&[("interface", &["lo1"]), ("ip4.addr", &["10.0.0.2", "lo2|10.1.0.2/24"]), ("ip6.addr", &["fd00::2"])]);
-        let found: Vec<String> = of_jail("a", &p).unwrap().iter().map(|(i, a)| format!("{i} {a}")).collect();
+        let p = params(&[
+            ("interface", &["lo1"]),
+            ("ip4.addr", &["10.0.0.2", "lo2|10.1.0.2/24"]),
+            ("ip6.addr", &["fd00::2"]),
+        ]);
+        let found: Vec<String> = of_jail("a", &p)
+            .unwrap()
+            .iter()
+            .map(|(i, a)| format!("{i} {a}"))
+            .collect();
         assert_eq!(found, ["lo1 10.0.0.2", "lo2 lo2|10.1.0.2/24", "lo1 fd00::2"]);
     }
 
@@ -75,8 +98,14 @@ mod tests {
     fn refusals_name_jail_and_parameter() {
         for (p, why) in [
             (params(&[("ip4.addr", &["10.0.0.2"])]), "has no interface"),
-            (params(&[("interface", &["lo1"]), ("ip4.addr", &["fd00::2"])]), "is an IPv6 address"),
-            (params(&[("interface", &["lo1"]), ("ip6.addr", &["x"])]), "not an IP address"),
+            (
+                params(&[("interface", &["lo1"]), ("ip4.addr", &["fd00::2"])]),
+                "is an IPv6 address",
+            ),
+            (
+                params(&[("interface", &["lo1"]), ("ip6.addr", &["x"])]),
+                "not an IP address",
+            ),
         ] {
             let error = of_jail("jail1", &p).unwrap_err();
             assert!(error.to_string().contains(why), "{error}");

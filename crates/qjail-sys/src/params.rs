@@ -30,7 +30,10 @@ const ADDRESSES_RULE: &str = "on Linux a jail has exactly the addresses of ip4.a
 /// Names without the negation (`allow.noraw_sockets`), in the order of jail(8).
 const TABLE: &[(&str, Rule)] = &[
     ("path", Rule::Any),
-    ("host", Rule::Only(&["new"], "a jail has a host name of its own on Linux")),
+    (
+        "host",
+        Rule::Only(&["new"], "a jail has a host name of its own on Linux"),
+    ),
     ("host.hostname", Rule::HostName),
     ("interface", Rule::Any),
     ("ip4.addr", Rule::Any),
@@ -39,46 +42,121 @@ const TABLE: &[(&str, Rule)] = &[
     ("ip6", Rule::Only(&["new"], ADDRESSES_RULE)),
     ("ip4.saddrsel", Rule::Switch),
     ("ip6.saddrsel", Rule::Switch),
-    ("vnet", Rule::Only(&["inherit", "disable", "false", "0"], "a network stack of FreeBSD's kind is not available on Linux")),
-    ("vnet.interface", Rule::Only(&[], "a network stack of FreeBSD's kind is not available on Linux")),
+    (
+        "vnet",
+        Rule::Only(
+            &["inherit", "disable", "false", "0"],
+            "a network stack of FreeBSD's kind is not available on Linux",
+        ),
+    ),
+    (
+        "vnet.interface",
+        Rule::Only(&[], "a network stack of FreeBSD's kind is not available on Linux"),
+    ),
     ("exec.start", Rule::Any),
     ("exec.stop", Rule::Any),
     ("exec.timeout", Rule::Seconds),
-    ("exec.clean", Rule::Only(&["true", "1"], "a jail never gets the environment of the host on Linux")),
+    (
+        "exec.clean",
+        Rule::Only(
+            &["true", "1"],
+            "a jail never gets the environment of the host on Linux",
+        ),
+    ),
     ("exec.consolelog", Rule::Any),
-    ("exec.fib", Rule::Only(&["0"], "Linux has no routing table of that number for a jail")),
-    ("exec.prestart", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.prepare", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.created", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.poststart", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.prestop", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.poststop", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.release", Rule::Only(&[], "commands on the host are not run on Linux")),
-    ("exec.jail_user", Rule::Only(&["root"], "exec.start runs as root on Linux")),
-    ("exec.system_user", Rule::Only(&["root"], "commands on the host are not run on Linux")),
-    ("exec.system_jail_user", Rule::Off("users are those of the jail on Linux")),
+    (
+        "exec.fib",
+        Rule::Only(&["0"], "Linux has no routing table of that number for a jail"),
+    ),
+    (
+        "exec.prestart",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.prepare",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.created",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.poststart",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.prestop",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.poststop",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.release",
+        Rule::Only(&[], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.jail_user",
+        Rule::Only(&["root"], "exec.start runs as root on Linux"),
+    ),
+    (
+        "exec.system_user",
+        Rule::Only(&["root"], "commands on the host are not run on Linux"),
+    ),
+    (
+        "exec.system_jail_user",
+        Rule::Off("users are those of the jail on Linux"),
+    ),
     ("stop.timeout", Rule::Seconds),
     ("persist", Rule::Switch),
     ("depend", Rule::Any),
-    ("devfs_ruleset", Rule::Only(&["4", "5"], "Linux has no rules for devices; a jail always has the harmless ones only")),
+    (
+        "devfs_ruleset",
+        Rule::Only(
+            &["4", "5"],
+            "Linux has no rules for devices; a jail always has the harmless ones only",
+        ),
+    ),
     ("mount.devfs", Rule::Switch),
     ("mount.fdescfs", Rule::Switch),
     ("mount.procfs", Rule::Switch),
-    ("mount", Rule::Only(&[], "what is mounted below a jail is not a parameter on Linux")),
-    ("mount.fstab", Rule::Only(&[], "what is mounted below a jail is not a parameter on Linux")),
+    (
+        "mount",
+        Rule::Only(&[], "what is mounted below a jail is not a parameter on Linux"),
+    ),
+    (
+        "mount.fstab",
+        Rule::Only(&[], "what is mounted below a jail is not a parameter on Linux"),
+    ),
     ("enforce_statfs", Rule::Any),
     ("securelevel", Rule::Only(&["-1"], "Linux has no secure levels")),
-    ("children.max", Rule::Only(&["0"], "there are no jails inside jails on Linux")),
-    ("cpuset.id", Rule::Only(&[], "processor sets are not available on Linux yet")),
-    ("osrelease", Rule::Only(&[], "Linux does not let a jail have another version")),
-    ("osreldate", Rule::Only(&[], "Linux does not let a jail have another version")),
+    (
+        "children.max",
+        Rule::Only(&["0"], "there are no jails inside jails on Linux"),
+    ),
+    (
+        "cpuset.id",
+        Rule::Only(&[], "processor sets are not available on Linux yet"),
+    ),
+    (
+        "osrelease",
+        Rule::Only(&[], "Linux does not let a jail have another version"),
+    ),
+    (
+        "osreldate",
+        Rule::Only(&[], "Linux does not let a jail have another version"),
+    ),
     ("host.domainname", Rule::Only(&[], "not available on Linux")),
     ("host.hostid", Rule::Only(&[], NO_COUNTERPART)),
     ("host.hostuuid", Rule::Only(&[], NO_COUNTERPART)),
     ("sysvshm", Rule::Ipc),
     ("sysvsem", Rule::Ipc),
     ("sysvmsg", Rule::Ipc),
-    ("linux", Rule::Only(&["disable"], "a jail's programs are Linux programs already")),
+    (
+        "linux",
+        Rule::Only(&["disable"], "a jail's programs are Linux programs already"),
+    ),
     ("allow.raw_sockets", Rule::Switch),
     // Both systems let the root of a jail name it and open ports below 1024, and this runtime always does.
     ("allow.set_hostname", Rule::Switch),
@@ -86,23 +164,59 @@ const TABLE: &[(&str, Rule)] = &[
     ("allow.suser", Rule::Switch),
     ("allow.unprivileged_proc_debug", Rule::Switch),
     ("allow.sysvipc", Rule::Off("use sysvshm, sysvsem and sysvmsg")),
-    ("allow.chflags", Rule::Off("Linux has no file flags that a jail may change")),
-    ("allow.mlock", Rule::Off("a jail can not lock memory beyond its limit on Linux")),
-    ("allow.nfsd", Rule::Off("a jail can not be an NFS server on Linux")),
-    ("allow.quotas", Rule::Off("quotas of the host are not for jails on Linux")),
-    ("allow.read_msgbuf", Rule::Off("a jail never sees the kernel's messages on Linux")),
-    ("allow.routing", Rule::Off("a jail's routes are set by qjail on Linux")),
+    (
+        "allow.chflags",
+        Rule::Off("Linux has no file flags that a jail may change"),
+    ),
+    (
+        "allow.mlock",
+        Rule::Off("a jail can not lock memory beyond its limit on Linux"),
+    ),
+    (
+        "allow.nfsd",
+        Rule::Off("a jail can not be an NFS server on Linux"),
+    ),
+    (
+        "allow.quotas",
+        Rule::Off("quotas of the host are not for jails on Linux"),
+    ),
+    (
+        "allow.read_msgbuf",
+        Rule::Off("a jail never sees the kernel's messages on Linux"),
+    ),
+    (
+        "allow.routing",
+        Rule::Off("a jail's routes are set by qjail on Linux"),
+    ),
     ("allow.setaudit", Rule::Off(NO_COUNTERPART)),
-    ("allow.settime", Rule::Off("the clock belongs to the host on Linux")),
-    ("allow.socket_af", Rule::Off("only the usual address families are for jails on Linux")),
-    ("allow.extattr", Rule::Off("system attributes of files belong to the host on Linux")),
-    ("allow.adjtime", Rule::Off("the clock belongs to the host on Linux")),
-    ("allow.vmm", Rule::Off("a jail can not run virtual machines on Linux")),
+    (
+        "allow.settime",
+        Rule::Off("the clock belongs to the host on Linux"),
+    ),
+    (
+        "allow.socket_af",
+        Rule::Off("only the usual address families are for jails on Linux"),
+    ),
+    (
+        "allow.extattr",
+        Rule::Off("system attributes of files belong to the host on Linux"),
+    ),
+    (
+        "allow.adjtime",
+        Rule::Off("the clock belongs to the host on Linux"),
+    ),
+    (
+        "allow.vmm",
+        Rule::Off("a jail can not run virtual machines on Linux"),
+    ),
 ];
 
 /// Parameters that Linux can not carry out, with the reason for each.
 pub(crate) fn refused_by_linux(params: &Params) -> Vec<(String, String)> {
-    params.iter().filter_map(|(key, value)| refusal(key, value).map(|why| (key.to_owned(), why))).collect()
+    params
+        .iter()
+        .filter_map(|(key, value)| refusal(key, value).map(|why| (key.to_owned(), why)))
+        .collect()
 }
 
 fn refusal(key: &str, value: &ParamValue) -> Option<String> {
@@ -123,9 +237,13 @@ fn refusal(key: &str, value: &ParamValue) -> Option<String> {
 fn positive(key: &str, value: &ParamValue) -> (String, ParamValue) {
     let listed = |name: &str| TABLE.iter().any(|(n, _)| *n == name);
     let (head, last) = key.rsplit_once('.').map_or((None, key), |(h, l)| (Some(h), l));
-    let name = last.strip_prefix("no").map(|l| head.map_or(l.to_owned(), |h| format!("{h}.{l}")));
+    let name = last
+        .strip_prefix("no")
+        .map(|l| head.map_or(l.to_owned(), |h| format!("{h}.{l}")));
     match (name, value.as_bool()) {
-        (Some(name), Some(on)) if !listed(key) && (listed(&name) || name.starts_with("allow.mount")) => (name, ParamValue::Bool(!on)),
+        (Some(name), Some(on)) if !listed(key) && (listed(&name) || name.starts_with("allow.mount")) => {
+            (name, ParamValue::Bool(!on))
+        }
         _ => (key.to_owned(), value.clone()),
     }
 }
@@ -136,14 +254,20 @@ impl Rule {
         match self {
             Self::Any => None,
             Self::Only(good, why) => (!good.contains(&text.as_str())).then(|| (*why).to_owned()),
-            Self::Switch => value.as_bool().is_none().then(|| format!("`{text}` is neither true nor false")),
+            Self::Switch => value
+                .as_bool()
+                .is_none()
+                .then(|| format!("`{text}` is neither true nor false")),
             Self::Off(why) => (value.as_bool() != Some(false)).then(|| (*why).to_owned()),
             Self::Ipc => {
                 let good = ["disable", "new", "inherit"].contains(&text.as_str());
                 (!good).then(|| format!("`{text}` is none of disable, new, inherit"))
             }
             Self::HostName => (text.len() > 64).then(|| "Linux takes 64 characters at most".to_owned()),
-            Self::Seconds => text.parse::<u32>().is_err().then(|| format!("`{text}` is not a number of seconds")),
+            Self::Seconds => text
+                .parse::<u32>()
+                .is_err()
+                .then(|| format!("`{text}` is not a number of seconds")),
         }
     }
 }
@@ -154,7 +278,10 @@ mod tests {
 
     fn refused(key: &str, value: impl Into<ParamValue>) -> Option<String> {
         let params: Params = [(key.to_owned(), value.into())].into_iter().collect();
-        refused_by_linux(&params).into_iter().map(|(k, why)| format!("{k}: {why}")).next()
+        refused_by_linux(&params)
+            .into_iter()
+            .map(|(k, why)| format!("{k}: {why}"))
+            .next()
     }
 
     #[test]
@@ -179,7 +306,14 @@ mod tests {
         ] {
             assert_eq!(refused(key, value), None, "{key}");
         }
-        for on in ["allow.raw_sockets", "allow.set_hostname", "allow.reserved_ports", "persist", "mount.devfs", "exec.clean"] {
+        for on in [
+            "allow.raw_sockets",
+            "allow.set_hostname",
+            "allow.reserved_ports",
+            "persist",
+            "mount.devfs",
+            "exec.clean",
+        ] {
             assert_eq!(refused(on, true), None, "{on}");
         }
     }
@@ -190,7 +324,13 @@ mod tests {
             assert_eq!(refused(off, false), None, "{off}");
             assert!(refused(off, true).unwrap().starts_with(off), "{off}");
         }
-        for negated in ["allow.nomount", "allow.mount.nozfs", "allow.noquotas", "allow.noraw_sockets", "nopersist"] {
+        for negated in [
+            "allow.nomount",
+            "allow.mount.nozfs",
+            "allow.noquotas",
+            "allow.noraw_sockets",
+            "nopersist",
+        ] {
             assert_eq!(refused(negated, true), None, "{negated}");
         }
         assert!(refused("allow.noquotas", false).is_some());

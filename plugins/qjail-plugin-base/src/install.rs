@@ -81,9 +81,9 @@ fn making(host: &Host<'_>, wanted: &Wanted, known: &Known, id: &str) -> Result<(
         }
         _ => {
             let url = known.urls.first().cloned().unwrap_or_default();
-            let file = format!("{id}-{}", expected::file_of(&url));
-            // The name must be the same the next time: that is how a broken download is found again.
-            let file = sha256.as_ref().map_or(file, |hex| format!("{}-{}", &hex[..16], expected::file_of(&url)));
+            // The name is the same the next time: that is how a broken download is found again.
+            let first = sha256.as_ref().map_or(id, |hex| &hex[..16]);
+            let file = plain(&format!("{first}-{}", expected::file_of(&url)));
             let data = Fetch { urls: known.urls.clone(), file: file.clone(), sha256: sha256.clone() };
             steps.push(step(op::FETCH, format!("download {}", shown(&url)), &data)?);
             cleanup.push(Step::RemoveFile { at: At::state(&format!("{DOWNLOADS}/{file}")) });
@@ -96,6 +96,12 @@ fn making(host: &Host<'_>, wanted: &Wanted, known: &Known, id: &str) -> Result<(
     let data = Split { id: id.to_owned() };
     steps.push(step(op::SPLIT, format!("divide base {id} into sharedfs and template"), &data)?);
     Ok((steps, cleanup))
+}
+
+/// A name for a file, of characters that need no care.
+fn plain(name: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    name.chars().map(keep).take(128).collect()
 }
 
 /// A URL without user and password.

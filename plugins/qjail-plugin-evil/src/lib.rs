@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use qjail_plugin_api::abi::{RawExport, RawHost, export_raw};
 use qjail_plugin_api::{
-    API_VERSION, ArgSpec, At, CommandReply, CommandRequest, CommandSpec, Event, Example, Extension, HookRequest, HookSpec,
-    Host, IfExists, LogLevel, Manifest, Objection, Output, Plan, Plugin, PluginError, Point, RawPort, Resolved, Step,
-    StepRequest, describe, dispatch, semver, serde_json,
+    API_VERSION, ArgSpec, At, CommandReply, CommandRequest, CommandSpec, Event, Example, Extension,
+    HookRequest, HookSpec, Host, IfExists, LogLevel, Manifest, Objection, Output, Plan, Plugin, PluginError,
+    Point, RawPort, Resolved, Step, StepRequest, describe, dispatch, semver, serde_json,
 };
 use serde_json::json;
 
@@ -73,7 +73,10 @@ impl Plugin for Evil {
             host.running()?;
         }
         let objects = request.jail.name == "refuse-me";
-        Ok(objects.then(|| Objection::new("evil does not like the name").hint("take another")).into_iter().collect())
+        Ok(objects
+            .then(|| Objection::new("evil does not like the name").hint("take another"))
+            .into_iter()
+            .collect())
     }
 
     fn plan(&self, _host: &Host<'_>, _request: &HookRequest) -> Result<Plan, PluginError> {
@@ -98,7 +101,13 @@ impl Plugin for Evil {
 
     fn command(&self, _host: &Host<'_>, request: &CommandRequest) -> Result<CommandReply, PluginError> {
         let rows = vec![request.command.clone()];
-        Ok(CommandReply { output: Some(Output { rows, ..Output::default() }), ..CommandReply::default() })
+        Ok(CommandReply {
+            output: Some(Output {
+                rows,
+                ..Output::default()
+            }),
+            ..CommandReply::default()
+        })
     }
 
     fn step(&self, _host: &Host<'_>, _request: &StepRequest) -> Result<(), PluginError> {
@@ -113,8 +122,15 @@ impl Plugin for Evil {
 }
 
 fn good_manifest() -> Manifest {
-    let mut manifest = Manifest::new("evil", env!("CARGO_PKG_VERSION"), "misbehaves on demand, for tests");
-    let example = Example { line: "evil do".to_owned(), about: "does it".to_owned() };
+    let mut manifest = Manifest::new(
+        "evil",
+        env!("CARGO_PKG_VERSION"),
+        "misbehaves on demand, for tests",
+    );
+    let example = Example {
+        line: "evil do".to_owned(),
+        about: "does it".to_owned(),
+    };
     manifest.commands = vec![CommandSpec {
         name: "evil".to_owned(),
         about: "Does evil".to_owned(),
@@ -131,21 +147,37 @@ fn good_manifest() -> Manifest {
         heading: "Evil".to_owned(),
         args: vec![ArgSpec::option("evil", Some('E'), "HOW", "How evil the jail is")],
     }];
-    manifest.hooks = vec![HookSpec::new(Event::Create, Point::Pre), HookSpec::new(Event::Delete, Point::Post)];
+    manifest.hooks = vec![
+        HookSpec::new(Event::Create, Point::Pre),
+        HookSpec::new(Event::Delete, Point::Post),
+    ];
     manifest.params = vec!["allow.mlock".to_owned()];
     manifest
 }
 
 fn good_plan() -> Plan {
-    Plan { steps: vec![write_file("etc/evil.conf"), plugin_step("")], ..Plan::default() }
+    Plan {
+        steps: vec![write_file("etc/evil.conf"), plugin_step("")],
+        ..Plan::default()
+    }
 }
 
 fn write_file(path: &str) -> Step {
-    Step::WriteFile { at: At::jail(path), content: "evil\n".to_owned(), mode: Some(0o644), if_exists: IfExists::Keep }
+    Step::WriteFile {
+        at: At::jail(path),
+        content: "evil\n".to_owned(),
+        mode: Some(0o644),
+        if_exists: IfExists::Keep,
+    }
 }
 
 fn plugin_step(plugin: &str) -> Step {
-    Step::Plugin { plugin: plugin.to_owned(), op: "grin".to_owned(), about: "grin".to_owned(), data: json!({}) }
+    Step::Plugin {
+        plugin: plugin.to_owned(),
+        op: "grin".to_owned(),
+        about: "grin".to_owned(),
+        data: json!({}),
+    }
 }
 
 struct Exported;

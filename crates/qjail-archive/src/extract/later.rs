@@ -10,23 +10,44 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
+/// Bytes of names, attributes and flags that are kept: a million directories' worth, and no more than an archive may make us hold.
+const MOST_HELD: usize = 128 << 20;
+
 #[derive(Default)]
 pub(super) struct Later {
     dirs: BTreeMap<RelPath, EntryInfo>,
     flags: BTreeMap<RelPath, String>,
+    held: usize,
 }
 
 impl Later {
     /// The last entry for a directory counts.
-    pub(super) fn dir(&mut self, path: &RelPath, info: &EntryInfo) {
-        self.flags(path, &info.flags);
+    pub(super) fn dir(&mut self, path: &RelPath, info: &EntryInfo) -> Result<(), EntryError> {
+        self.flags(path, &info.flags)?;
+        let attributes: usize = info
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.hold(2 * path.as_os_str().len() + attributes)?;
         self.dirs.insert(path.clone(), info.clone());
+        Ok(())
     }
 
-    pub(super) fn flags(&mut self, path: &RelPath, flags: &str) {
+    pub(super) fn flags(&mut self, path: &RelPath, flags: &str) -> Result<(), EntryError> {
         if !flags.is_empty() {
+            self.hold(path.as_os_str().len() + flags.len())?;
             self.flags.insert(path.clone(), flags.to_owned());
         }
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), EntryError> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > MOST_HELD {
+            return Err(EntryError::TooMuchMetadata);
+        }
+        Ok(())
     }
 
     pub(super) fn forget_flags(&mut self, path: &RelPath) {

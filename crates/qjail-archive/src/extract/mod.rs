@@ -185,8 +185,7 @@ impl Extraction<'_, '_, '_> {
         let file = self.new_file(path).map_err(refused)?;
         self.fill(entry, &file)?;
         apply::to_open(&file, info, &mut self.done).map_err(refused)?;
-        self.later.flags(path, &info.flags);
-        Ok(())
+        self.later.flags(path, &info.flags).map_err(refused)
     }
 
     fn new_file(&mut self, path: &RelPath) -> Result<File, EntryError> {
@@ -246,8 +245,7 @@ impl Extraction<'_, '_, '_> {
             let (dir, name) = self.places.of(path)?;
             dir.make_dir(&name, 0o700, None)?;
         }
-        self.later.dir(path, info);
-        Ok(())
+        self.later.dir(path, info)
     }
 
     fn symlink(&mut self, info: &EntryInfo, target: &[u8], path: &RelPath) -> Result<(), EntryError> {
@@ -260,8 +258,7 @@ impl Extraction<'_, '_, '_> {
         let (dir, name) = self.places.of(path)?;
         dir.set_owner(&name, info.uid, info.gid)?;
         dir.set_mtime(&name, info.mtime)?;
-        self.later.flags(path, &info.flags);
-        Ok(())
+        self.later.flags(path, &info.flags)
     }
 
     /// A link to a symbolic link names the link itself, as another symbolic link would: it is not followed.
@@ -323,8 +320,7 @@ impl Extraction<'_, '_, '_> {
         dir.set_owner(&name, info.uid, info.gid)?;
         dir.set_mode(&name, info.mode)?;
         dir.set_mtime(&name, info.mtime)?;
-        self.later.flags(path, &info.flags);
-        Ok(())
+        self.later.flags(path, &info.flags)
     }
 
     /// Makes a name, after what stood there has been removed.

@@ -100,6 +100,24 @@ fn extended_headers_are_bounded() {
 }
 
 #[test]
+fn what_must_wait_for_the_end_is_bounded() {
+    let value = vec![b'x'; 7 << 20];
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    for i in 0..20 {
+        let tar = Tar::new()
+            .pax(&[("SCHILY.xattr.user.x", &value)])
+            .dir(&format!("d{i}"));
+        encoder.write_all(&tar.without_end()).unwrap();
+    }
+    encoder.write_all(&[0; 1024]).unwrap();
+    let e = Stage::new().refusal(&encoder.finish().unwrap());
+    assert!(
+        e.starts_with("entry d18: up to here the archive has more attributes"),
+        "{e}"
+    );
+}
+
+#[test]
 fn maps_of_holes_that_do_not_fit_are_refused() {
     let pax = |map: &[u8], size: &[u8], data: &str| {
         let records = [("GNU.sparse.map", map), ("GNU.sparse.size", size)];

@@ -42,7 +42,11 @@ impl Engine {
         } else {
             None
         };
-        if let Some(zone) = self.zone.as_ref().filter(|_| spec.lock.is_some() && !self.dry_run) {
+        if let Some(zone) = self
+            .zone
+            .as_ref()
+            .filter(|_| spec.lock.is_some() && !self.dry_run)
+        {
             self.layout.create_zone(zone)?;
         }
         let places = self.places(self.zone.as_ref(), None);

@@ -18,7 +18,12 @@ fn answers(drive: &Drive, words: &[&str]) -> Vec<String> {
 /// Runs a mood in both lives, and wants the same answers of both.
 fn both(mood: &str, words: &[&str]) -> Vec<String> {
     let dir = trusted_dir();
-    let built_in = answers(&Drive::default().with("QJAIL_EVIL", mood).with("DRIVE_BUILTIN", "1"), words);
+    let built_in = answers(
+        &Drive::default()
+            .with("QJAIL_EVIL", mood)
+            .with("DRIVE_BUILTIN", "1"),
+        words,
+    );
     install(dir.path(), EVIL);
     let file = answers(&Drive::new(dir.path()).with("QJAIL_EVIL", mood), words);
     assert_eq!(built_in, file, "the two lives differ");
@@ -38,8 +43,16 @@ fn a_good_plugin_answers_the_same_in_both_lives() {
     assert_eq!(lines[0], r#"resolve {"values":{"evil":"no"}}"#);
     assert_eq!(lines[1], "log Info: evil looks at the jail");
     assert_eq!(lines[2], "validate []");
-    assert!(lines[3].starts_with(r#"plan {"cleanup":[],"commit":[]"#), "{}", lines[3]);
-    assert!(lines[3].contains(r#""plugin":"evil""#), "the host fills in the plugin's name: {}", lines[3]);
+    assert!(
+        lines[3].starts_with(r#"plan {"cleanup":[],"commit":[]"#),
+        "{}",
+        lines[3]
+    );
+    assert!(
+        lines[3].contains(r#""plugin":"evil""#),
+        "the host fills in the plugin's name: {}",
+        lines[3]
+    );
     assert!(lines[4].contains(r#""rows":[["evil","do"]]"#), "{}", lines[4]);
     assert_eq!(lines[5..], ["step null", "undo null"]);
 }
@@ -48,8 +61,14 @@ fn a_good_plugin_answers_the_same_in_both_lives() {
 fn objections_cross_the_boundary() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
-    let lines = answers(&Drive::new(dir.path()).with("DRIVE_JAIL", "refuse-me"), &["validate"]);
-    assert_eq!(lines[1], r#"validate [{"hint":"take another","message":"evil does not like the name"}]"#);
+    let lines = answers(
+        &Drive::new(dir.path()).with("DRIVE_JAIL", "refuse-me"),
+        &["validate"],
+    );
+    assert_eq!(
+        lines[1],
+        r#"validate [{"hint":"take another","message":"evil does not like the name"}]"#
+    );
 }
 
 #[test]
@@ -65,23 +84,47 @@ fn panics_end_in_one_sentence_and_only_undo_is_asked_again() {
         ]
     );
     let step = both("panic-step", &["step", "undo"]);
-    assert!(step[0].starts_with("step ERROR panic: plugin evil panicked in step/1: "), "{}", step[0]);
+    assert!(
+        step[0].starts_with("step ERROR panic: plugin evil panicked in step/1: "),
+        "{}",
+        step[0]
+    );
     assert_eq!(step[1], "undo null");
     let undo = both("panic-undo", &["undo", "undo"]);
-    assert!(undo[0].starts_with("undo ERROR panic: plugin evil panicked in undo/1: "), "{}", undo[0]);
+    assert!(
+        undo[0].starts_with("undo ERROR panic: plugin evil panicked in undo/1: "),
+        "{}",
+        undo[0]
+    );
     assert_eq!(undo[0], undo[1]);
     let bomb = both("panic-bomb", &["plan"]);
-    assert_eq!(bomb, [format!("plan ERROR panic: plugin evil panicked in plan/1: no message {DEFECT}")]);
+    assert_eq!(
+        bomb,
+        [format!(
+            "plan ERROR panic: plugin evil panicked in plan/1: no message {DEFECT}"
+        )]
+    );
     let bare = file("bare-panic", &["plan"]);
-    assert_eq!(bare, [format!("plan ERROR panic: plugin evil panicked in plan/1: it could not say why {DEFECT}")]);
+    assert_eq!(
+        bare,
+        [format!(
+            "plan ERROR panic: plugin evil panicked in plan/1: it could not say why {DEFECT}"
+        )]
+    );
 }
 
 #[test]
 fn a_service_of_the_host_that_panics_is_no_fault_of_the_plugin() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
-    for drive in [Drive::new(dir.path()), Drive::default().with("DRIVE_BUILTIN", "1")] {
-        let lines = answers(&drive.with("QJAIL_EVIL", "ask").with("DRIVE_PANIC", "1"), &["validate", "plan"]);
+    for drive in [
+        Drive::new(dir.path()),
+        Drive::default().with("DRIVE_BUILTIN", "1"),
+    ] {
+        let lines = answers(
+            &drive.with("QJAIL_EVIL", "ask").with("DRIVE_PANIC", "1"),
+            &["validate", "plan"],
+        );
         let expected = "validate ERROR host-panic: the host's service running/1 panicked: the host stumbles over running/1";
         assert_eq!(lines[1], expected);
         assert!(lines[2].starts_with("plan {"), "{}", lines[2]);
@@ -90,12 +133,19 @@ fn a_service_of_the_host_that_panics_is_no_fault_of_the_plugin() {
 
 #[test]
 fn errors_of_the_plugin_are_its_own() {
-    assert_eq!(both("fails", &["plan"]), ["plan ERROR failed: evil will not [ask nicely]"]);
+    assert_eq!(
+        both("fails", &["plan"]),
+        ["plan ERROR failed: evil will not [ask nicely]"]
+    );
 }
 
 #[test]
 fn plans_that_it_may_not_make() {
-    let wants = |what: &str| [format!("plan ERROR bad-reply: plugin evil wants, in plan/1, {what} {DEFECT}")];
+    let wants = |what: &str| {
+        [format!(
+            "plan ERROR bad-reply: plugin evil wants, in plan/1, {what} {DEFECT}"
+        )]
+    };
     let escape = "a step on jail:/../../etc/passwd, which is no path below its directory";
     assert_eq!(both("escape", &["plan"]), wants(escape));
     let absolute = "a step on jail://etc/passwd, which is no path below its directory";
@@ -111,7 +161,10 @@ fn plans_that_it_may_not_make() {
 fn replies_that_are_none() {
     let bad = |what: &str| format!("plan ERROR bad-reply: plugin evil answered plan/1 with {what}");
     let unknown = bad("a step of a kind that this qjail does not have: teleport");
-    assert_eq!(file("unknown-step", &["plan", "validate"])[0], format!("{unknown} {VERSIONS}"));
+    assert_eq!(
+        file("unknown-step", &["plan", "validate"])[0],
+        format!("{unknown} {VERSIONS}")
+    );
     let half = bad("a make-dir step that can not be read: missing field `at`");
     assert_eq!(file("half-step", &["plan"]), [format!("{half} {VERSIONS}")]);
     let huge = bad("16777217 bytes, more than 16777216");
@@ -120,7 +173,10 @@ fn replies_that_are_none() {
     let garbage = bad("something that can not be read: expected value at line 1 column 1");
     assert_eq!(file("garbage-reply", &["plan"]), [format!("{garbage} {DEFECT}")]);
     let garbage = "plugin evil failed at plan/1, and why can not be read: expected value at line 1 column 1";
-    assert_eq!(file("garbage-error", &["plan"]), [format!("plan ERROR bad-reply: {garbage} {DEFECT}")]);
+    assert_eq!(
+        file("garbage-error", &["plan"]),
+        [format!("plan ERROR bad-reply: {garbage} {DEFECT}")]
+    );
 }
 
 #[test]
@@ -135,7 +191,11 @@ fn a_plugin_that_hangs_is_given_up() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
     let began = Instant::now();
-    let hang = |mood| Drive::new(dir.path()).with("QJAIL_EVIL", mood).with("DRIVE_PATIENCE", "500");
+    let hang = |mood| {
+        Drive::new(dir.path())
+            .with("QJAIL_EVIL", mood)
+            .with("DRIVE_PATIENCE", "500")
+    };
     assert_eq!(
         answers(&hang("hang-plan"), &["validate", "plan", "plan", "undo"])[1..],
         [
@@ -146,8 +206,14 @@ fn a_plugin_that_hangs_is_given_up() {
         ]
     );
     let lines = hang("hang-describe").run(&["plan"]);
-    assert!(lines[0].starts_with("refused evil: plugin evil has not introduced itself within 0.5 s [it hangs; "), "{lines:?}");
-    assert!(lines[1].starts_with("plan ERROR refused: plugin evil has not introduced itself"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("refused evil: plugin evil has not introduced itself within 0.5 s [it hangs; "),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with("plan ERROR refused: plugin evil has not introduced itself"),
+        "{lines:?}"
+    );
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
@@ -169,21 +235,48 @@ fn refusal(mood: &str, built_in: bool) -> String {
 fn manifests_that_do_not_fit_are_refused_in_one_sentence() {
     let defect = "[this is a defect of the plugin]";
     let cases = [
-        ("future-api", "plugin evil wants plugin API ^9, this qjail has 1.0.0 [install the plugin's package for this".to_owned()),
-        ("claims-list", "plugin evil has a bad manifest: an example of `list do` does not begin with it: evil do".to_owned()),
-        ("claims-letter", "plugin evil claims the option -f of `create`, which is qjail's own [update the plugin]".to_owned()),
+        (
+            "future-api",
+            "plugin evil wants plugin API ^9, this qjail has 1.0.0 [install the plugin's package for this"
+                .to_owned(),
+        ),
+        (
+            "claims-list",
+            "plugin evil has a bad manifest: an example of `list do` does not begin with it: evil do"
+                .to_owned(),
+        ),
+        (
+            "claims-letter",
+            "plugin evil claims the option -f of `create`, which is qjail's own [update the plugin]"
+                .to_owned(),
+        ),
         (
             "bad-letter",
-            format!("plugin evil has a bad manifest: the argument `evil` of `create`: -ä is no letter or digit {defect}"),
+            format!(
+                "plugin evil has a bad manifest: the argument `evil` of `create`: -ä is no letter or digit {defect}"
+            ),
         ),
-        ("needs-more", "plugin evil needs teleport/1, which neither this qjail nor another plugin has [update".to_owned()),
-        ("other-platform", format!("plugin evil is for plan9, not for {}", std::env::consts::OS)),
-        ("after-itself", format!("plugin evil has a bad manifest: it wants to run before or after itself {defect}")),
+        (
+            "needs-more",
+            "plugin evil needs teleport/1, which neither this qjail nor another plugin has [update"
+                .to_owned(),
+        ),
+        (
+            "other-platform",
+            format!("plugin evil is for plan9, not for {}", std::env::consts::OS),
+        ),
+        (
+            "after-itself",
+            format!("plugin evil has a bad manifest: it wants to run before or after itself {defect}"),
+        ),
     ];
     for (mood, expected) in cases {
         for built_in in [false, true] {
             let line = refusal(mood, built_in);
-            assert!(line.starts_with(&format!("refused evil: {expected}")), "{mood}: {line}");
+            assert!(
+                line.starts_with(&format!("refused evil: {expected}")),
+                "{mood}: {line}"
+            );
         }
     }
 }
@@ -192,14 +285,35 @@ fn manifests_that_do_not_fit_are_refused_in_one_sentence() {
 fn introductions_that_are_none_are_refused_in_one_sentence() {
     let starts = |mood: &str, expected: &str| {
         let line = refusal(mood, false);
-        assert!(line.starts_with(&format!("refused evil: {expected}")), "{mood}: {line}");
+        assert!(
+            line.starts_with(&format!("refused evil: {expected}")),
+            "{mood}: {line}"
+        );
     };
-    starts("panic-describe", "plugin evil failed to introduce itself: evil does not introduce itself [this is a defect");
-    starts("garbage-manifest", "plugin evil has a manifest that can not be read: invalid type: integer `7`");
-    starts("huge-manifest", "plugin evil introduces itself with 1048577 bytes, more than 1048576");
-    starts("empty-error", "plugin evil failed to introduce itself: gave no reason");
+    starts(
+        "panic-describe",
+        "plugin evil failed to introduce itself: evil does not introduce itself [this is a defect",
+    );
+    starts(
+        "garbage-manifest",
+        "plugin evil has a manifest that can not be read: invalid type: integer `7`",
+    );
+    starts(
+        "huge-manifest",
+        "plugin evil introduces itself with 1048577 bytes, more than 1048576",
+    );
+    starts(
+        "empty-error",
+        "plugin evil failed to introduce itself: gave no reason",
+    );
     let line = refusal("other-name", false);
-    assert!(line.contains("/libqjail_plugin_evil.so introduces itself as plugin good ["), "{line}");
+    assert!(
+        line.contains("/libqjail_plugin_evil.so introduces itself as plugin good ["),
+        "{line}"
+    );
     let line = refusal("panic-describe", true);
-    assert!(line.starts_with("refused (built in): plugin that is built in failed to introduce itself: evil"), "{line}");
+    assert!(
+        line.starts_with("refused (built in): plugin that is built in failed to introduce itself: evil"),
+        "{line}"
+    );
 }

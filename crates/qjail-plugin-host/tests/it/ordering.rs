@@ -13,23 +13,40 @@ impl Plugin for Paper {
 }
 
 fn hooks(name: &str, order: i32, after: &[&str]) -> Manifest {
-    let start = HookSpec { order, ..HookSpec::new(Event::Start, Point::Pre) };
-    let stop = HookSpec { order, ..HookSpec::new(Event::Stop, Point::Pre) };
+    let start = HookSpec {
+        order,
+        ..HookSpec::new(Event::Start, Point::Pre)
+    };
+    let stop = HookSpec {
+        order,
+        ..HookSpec::new(Event::Stop, Point::Pre)
+    };
     let after = after.iter().map(|a| (*a).to_owned()).collect();
-    Manifest { hooks: vec![start, stop], after, ..Manifest::new(name, "1.0.0", "a plugin") }
+    Manifest {
+        hooks: vec![start, stop],
+        after,
+        ..Manifest::new(name, "1.0.0", "a plugin")
+    }
 }
 
 static NET: Builtin = Builtin::new(&Paper(|| hooks("net", 0, &[])));
 static PF: Builtin = Builtin::new(&Paper(|| hooks("pf", -10, &["middle"])));
 static MIDDLE: Builtin = Builtin::new(&Paper(|| {
     let manifest = hooks("middle", 0, &["net"]);
-    Manifest { hooks: Vec::new(), ..manifest }
+    Manifest {
+        hooks: Vec::new(),
+        ..manifest
+    }
 }));
 static EARLY: Builtin = Builtin::new(&Paper(|| hooks("zeta", -5, &[])));
 static TWIN: Builtin = Builtin::new(&Paper(|| hooks("net", 0, &[])));
 
 fn registry(builtins: &[&'static Builtin]) -> Registry {
-    Registry::discover(&HostConfig { builtins: builtins.to_vec(), os: "linux".to_owned(), ..HostConfig::default() })
+    Registry::discover(&HostConfig {
+        builtins: builtins.to_vec(),
+        os: "linux".to_owned(),
+        ..HostConfig::default()
+    })
 }
 
 #[test]
@@ -46,16 +63,36 @@ fn hooks_run_in_order_and_backwards_when_taking_down() {
 #[test]
 fn two_built_in_plugins_of_one_name_are_both_refused() {
     let registry = registry(&[&NET, &TWIN, &PF]);
-    let refused: Vec<&str> = registry.refused().iter().map(|r| r.why.message.as_str()).collect();
-    assert_eq!(refused, ["two plugins named net are built in", "two plugins named net are built in"]);
+    let refused: Vec<&str> = registry
+        .refused()
+        .iter()
+        .map(|r| r.why.message.as_str())
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            "two plugins named net are built in",
+            "two plugins named net are built in"
+        ]
+    );
     assert_eq!(registry.plugins().len(), 1);
 }
 
 #[test]
 fn switches_work_on_built_in_plugins() {
     let builtins: Vec<&'static Builtin> = vec![&NET, &EARLY];
-    let config = HostConfig { builtins, disable: vec!["net".to_owned()], ..HostConfig::default() };
+    let config = HostConfig {
+        builtins,
+        disable: vec!["net".to_owned()],
+        ..HostConfig::default()
+    };
     let registry = Registry::discover(&config);
-    assert_eq!(registry.plugins().iter().map(|e| e.name()).collect::<Vec<_>>(), ["zeta"]);
-    assert_eq!(registry.refused()[0].why.message, "plugin net is disabled in qjail.toml");
+    assert_eq!(
+        registry.plugins().iter().map(|e| e.name()).collect::<Vec<_>>(),
+        ["zeta"]
+    );
+    assert_eq!(
+        registry.refused()[0].why.message,
+        "plugin net is disabled in qjail.toml"
+    );
 }

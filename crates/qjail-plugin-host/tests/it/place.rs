@@ -11,7 +11,11 @@ fn a_warm_cache_loads_no_code_until_it_is_needed() {
     let dir = trusted_dir();
     let file = install(dir.path(), EVIL);
     let cache = dir.path().join("cache");
-    let drive = |mood: &str| Drive::new(dir.path()).with("DRIVE_CACHE", cache.to_str().unwrap()).with("QJAIL_EVIL", mood);
+    let drive = |mood: &str| {
+        Drive::new(dir.path())
+            .with("DRIVE_CACHE", cache.to_str().unwrap())
+            .with("QJAIL_EVIL", mood)
+    };
     let last = |mood: &str, words: &[&str]| drive(mood).run(words).pop().unwrap();
 
     assert_eq!(last("", &["load-count"]), "load-count 1");
@@ -21,7 +25,11 @@ fn a_warm_cache_loads_no_code_until_it_is_needed() {
     assert_eq!(last("", &["plan", "validate", "load-count"]), "load-count 1");
 
     install(dir.path(), EVIL);
-    assert_eq!(last("", &["load-count"]), "load-count 1", "the file was written again");
+    assert_eq!(
+        last("", &["load-count"]),
+        "load-count 1",
+        "the file was written again"
+    );
     fs::write(&cache, "rubbish").unwrap();
     assert_eq!(last("", &["load-count"]), "load-count 1");
     assert_eq!(last("", &["load-count"]), "load-count 0");
@@ -34,11 +42,18 @@ fn a_refusal_is_remembered_too() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
     let cache = dir.path().join("cache");
-    let drive = |mood: &str| Drive::new(dir.path()).with("DRIVE_CACHE", cache.to_str().unwrap()).with("QJAIL_EVIL", mood);
+    let drive = |mood: &str| {
+        Drive::new(dir.path())
+            .with("DRIVE_CACHE", cache.to_str().unwrap())
+            .with("QJAIL_EVIL", mood)
+    };
     let first = drive("panic-describe").run(&["load-count"]);
     let again = drive("").run(&["load-count"]);
     assert_eq!(first[0], again[0]);
-    assert_eq!((first[1].as_str(), again[1].as_str()), ("load-count 1", "load-count 0"));
+    assert_eq!(
+        (first[1].as_str(), again[1].as_str()),
+        ("load-count 1", "load-count 0")
+    );
 }
 
 #[test]
@@ -50,16 +65,24 @@ fn a_file_that_was_trusted_once_is_checked_again_before_it_is_loaded() {
     drive.run(&[]);
     crate::support::set_mode(&file, 0o666);
     let lines = drive.run(&["plan"]);
-    assert!(lines[0].contains("can be written by others than root (mode 0666)"), "{lines:?}");
+    assert!(
+        lines[0].contains("can be written by others than root (mode 0666)"),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_built_in_plugin_wins_over_a_file_which_is_not_even_loaded() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
-    let lines = Drive::new(dir.path()).with("DRIVE_BUILTIN", "1").run(&["load-count"]);
+    let lines = Drive::new(dir.path())
+        .with("DRIVE_BUILTIN", "1")
+        .run(&["load-count"]);
     assert_eq!(lines[0], "used evil BuiltIn");
-    assert!(lines[1].starts_with("note plugin evil is built in; /"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("note plugin evil is built in; /"),
+        "{lines:?}"
+    );
     assert_eq!(lines[2], "load-count 0");
 }
 
@@ -71,8 +94,15 @@ fn two_files_of_one_plugin_are_both_refused() {
     let mut drive = Drive::new(one.path());
     drive.dirs.push(two.path().to_path_buf());
     let lines = drive.run(&["load-count"]);
-    let twice = format!("refused evil: plugin evil is there twice: {}/{EVIL} and {}/{EVIL} [", one.path().display(), two.path().display());
-    assert!(lines[0].starts_with(&twice) && lines[1].starts_with(&twice), "{lines:?}");
+    let twice = format!(
+        "refused evil: plugin evil is there twice: {}/{EVIL} and {}/{EVIL} [",
+        one.path().display(),
+        two.path().display()
+    );
+    assert!(
+        lines[0].starts_with(&twice) && lines[1].starts_with(&twice),
+        "{lines:?}"
+    );
     assert_eq!(lines[2], "load-count 0");
 }
 
@@ -80,30 +110,89 @@ fn two_files_of_one_plugin_are_both_refused() {
 fn switches_and_sums_are_obeyed_without_loading() {
     let dir = trusted_dir();
     let file = install(dir.path(), EVIL);
-    let config = || HostConfig { dirs: vec![dir.path().to_path_buf()], os: "linux".to_owned(), ..HostConfig::default() };
+    let config = || HostConfig {
+        dirs: vec![dir.path().to_path_buf()],
+        os: "linux".to_owned(),
+        ..HostConfig::default()
+    };
     let why = |config: HostConfig| {
         let registry = Registry::discover(&config);
         assert_eq!(registry.plugins().len() + registry.refused().len(), 1);
-        (registry.refused().first().map(|r| r.why.message.clone()), registry.loads())
+        (
+            registry.refused().first().map(|r| r.why.message.clone()),
+            registry.loads(),
+        )
     };
-    let disabled = HostConfig { disable: vec!["evil".to_owned()], ..config() };
-    assert_eq!(why(disabled), (Some("plugin evil is disabled in qjail.toml".to_owned()), 0));
-    let others = HostConfig { allow: Some(vec!["net".to_owned()]), ..config() };
-    assert_eq!(why(others), (Some("plugin evil is not among those that qjail.toml allows".to_owned()), 0));
-    let named = HostConfig { allow: Some(vec!["evil".to_owned()]), ..config() };
+    let disabled = HostConfig {
+        disable: vec!["evil".to_owned()],
+        ..config()
+    };
+    assert_eq!(
+        why(disabled),
+        (Some("plugin evil is disabled in qjail.toml".to_owned()), 0)
+    );
+    let others = HostConfig {
+        allow: Some(vec!["net".to_owned()]),
+        ..config()
+    };
+    assert_eq!(
+        why(others),
+        (
+            Some("plugin evil is not among those that qjail.toml allows".to_owned()),
+            0
+        )
+    );
+    let named = HostConfig {
+        allow: Some(vec!["evil".to_owned()]),
+        ..config()
+    };
     assert_eq!(why(named), (None, 1));
 
-    let out = std::process::Command::new("sha256sum").arg(&file).output().unwrap();
-    let sum = String::from_utf8(out.stdout).unwrap().split(' ').next().unwrap().to_owned();
-    let pin = |sum: &str| HostConfig { sha256: [("evil".to_owned(), sum.to_owned())].into(), ..config() };
+    let out = std::process::Command::new("sha256sum")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(out.stdout)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let pin = |sum: &str| HostConfig {
+        sha256: [("evil".to_owned(), sum.to_owned())].into(),
+        ..config()
+    };
     assert_eq!(why(pin(&sum)), (None, 1));
     let (told, loads) = why(pin(&"0".repeat(64)));
-    assert_eq!(told.unwrap(), format!("{} has the SHA-256 sum {sum}, not the one in qjail.toml", file.display()));
+    assert_eq!(
+        told.unwrap(),
+        format!(
+            "{} has the SHA-256 sum {sum}, not the one in qjail.toml",
+            file.display()
+        )
+    );
     assert_eq!(loads, 0);
 
     // The same with a cache that knows the file already.
     let cache = Some(dir.path().join("cache"));
-    assert_eq!(why(HostConfig { cache: cache.clone(), ..pin(&sum) }), (None, 1));
-    assert_eq!(why(HostConfig { cache: cache.clone(), ..pin(&sum) }), (None, 0));
-    assert!(why(HostConfig { cache, ..pin("beef") }).0.unwrap().contains("not the one in qjail.toml"));
+    assert_eq!(
+        why(HostConfig {
+            cache: cache.clone(),
+            ..pin(&sum)
+        }),
+        (None, 1)
+    );
+    assert_eq!(
+        why(HostConfig {
+            cache: cache.clone(),
+            ..pin(&sum)
+        }),
+        (None, 0)
+    );
+    assert!(
+        why(HostConfig { cache, ..pin("beef") })
+            .0
+            .unwrap()
+            .contains("not the one in qjail.toml")
+    );
 }

@@ -22,28 +22,49 @@ fn build_dir() -> PathBuf {
 /// the time tests run).
 pub(crate) fn evil() -> &'static Path {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(build_evil).as_ref().expect("the evil plugin as a shared object")
+    BUILT
+        .get_or_init(build_evil)
+        .as_ref()
+        .expect("the evil plugin as a shared object")
 }
 
 fn build_evil() -> Result<PathBuf, String> {
     let build_dir = build_dir();
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["rustc", "--quiet", "-p", "qjail-plugin-evil", "--lib", "--crate-type", "cdylib"]);
+    command.args([
+        "rustc",
+        "--quiet",
+        "-p",
+        "qjail-plugin-evil",
+        "--lib",
+        "--crate-type",
+        "cdylib",
+    ]);
     command.arg("--target-dir").arg(build_dir.parent().unwrap());
     if build_dir.ends_with("release") {
         command.arg("--release");
     }
     let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let path = build_dir.join(EVIL);
-    if built.status.success() && path.exists() { Ok(path) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
+    if built.status.success() && path.exists() {
+        Ok(path)
+    } else {
+        Err(String::from_utf8_lossy(&built.stderr).into_owned())
+    }
 }
 
 /// A new directory with nothing but trusted directories above it. `target/tmp` of a clone below /tmp has not.
 pub(crate) fn trusted_dir() -> TempDir {
     let home = env::var("HOME").unwrap_or_default();
     let candidates = [env!("CARGO_TARGET_TMPDIR"), &home, "/var/lib", "/var/db"];
-    let place = candidates.iter().map(Path::new).find(|p| p.is_dir() && is_trusted(p));
-    tempfile::Builder::new().prefix("qjail-").tempdir_in(place.expect("a directory that only we can write")).unwrap()
+    let place = candidates
+        .iter()
+        .map(Path::new)
+        .find(|p| p.is_dir() && is_trusted(p));
+    tempfile::Builder::new()
+        .prefix("qjail-")
+        .tempdir_in(place.expect("a directory that only we can write"))
+        .unwrap()
 }
 
 fn is_trusted(dir: &Path) -> bool {
@@ -75,7 +96,10 @@ pub(crate) struct Drive {
 
 impl Drive {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dirs: vec![dir.to_path_buf()], ..Self::default() }
+        Self {
+            dirs: vec![dir.to_path_buf()],
+            ..Self::default()
+        }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -86,11 +110,20 @@ impl Drive {
     /// The lines it printed, the last one (`intact`) taken away. Nothing may be on standard error.
     pub(crate) fn run(&self, words: &[&str]) -> Vec<String> {
         let mut command = Command::new(build_dir().join("examples/drive"));
-        command.args(&self.dirs).arg("--").args(words).envs(&self.vars).current_dir("/");
+        command
+            .args(&self.dirs)
+            .arg("--")
+            .args(words)
+            .envs(&self.vars)
+            .current_dir("/");
         let out = command.output().unwrap();
         let stdout = String::from_utf8(out.stdout).unwrap();
         let stderr = String::from_utf8(out.stderr).unwrap();
-        assert!(out.status.success() && stderr.is_empty(), "{:?}\n{stdout}\n{stderr}", out.status);
+        assert!(
+            out.status.success() && stderr.is_empty(),
+            "{:?}\n{stdout}\n{stderr}",
+            out.status
+        );
         let mut lines: Vec<String> = stdout.lines().map(str::to_owned).collect();
         assert_eq!(lines.pop().as_deref(), Some("intact"), "{stdout}");
         lines

@@ -22,12 +22,22 @@ fn is_root() -> bool {
 
 #[test]
 fn files_that_others_can_write() {
-    for (mode, told) in [(0o666, "(mode 0666)"), (0o664, "(mode 0664)"), (0o646, "(mode 0646)")] {
+    for (mode, told) in [
+        (0o666, "(mode 0666)"),
+        (0o664, "(mode 0664)"),
+        (0o646, "(mode 0646)"),
+    ] {
         let dir = trusted_dir();
         set_mode(&install(dir.path(), EVIL), mode);
         let line = refusal(dir.path());
-        assert!(line.contains("can be written by others than root") && line.contains(told), "{line}");
-        assert!(line.contains(&format!("[chmod go-w {}/{EVIL}", dir.path().display())), "{line}");
+        assert!(
+            line.contains("can be written by others than root") && line.contains(told),
+            "{line}"
+        );
+        assert!(
+            line.contains(&format!("[chmod go-w {}/{EVIL}", dir.path().display())),
+            "{line}"
+        );
     }
 }
 
@@ -48,7 +58,10 @@ fn files_of_another_user() {
     let file = install(dir.path(), EVIL);
     std::os::unix::fs::chown(&file, Some(65534), None).unwrap();
     let line = refusal(dir.path());
-    assert!(line.contains("belongs to user 65534, not to root [chown root "), "{line}");
+    assert!(
+        line.contains("belongs to user 65534, not to root [chown root "),
+        "{line}"
+    );
 }
 
 #[test]
@@ -61,8 +74,14 @@ fn directories_that_others_can_write() {
     assert!(Drive::new(&inner).run(&[])[0].starts_with("used evil"));
     set_mode(outer.path(), 0o1777);
     let line = refusal(&inner);
-    assert!(line.contains("can be written by others than root (mode 1777)"), "{line}");
-    assert!(line.contains("[move the plugins to a directory that only root can write]"), "{line}");
+    assert!(
+        line.contains("can be written by others than root (mode 1777)"),
+        "{line}"
+    );
+    assert!(
+        line.contains("[move the plugins to a directory that only root can write]"),
+        "{line}"
+    );
     set_mode(outer.path(), 0o755);
     set_mode(&inner, 0o775);
     assert!(refusal(&inner).contains("inner can be written by others than root (mode 0775)"));
@@ -119,7 +138,12 @@ fn links_to_directories_are_followed_as_far_as_they_can_be_trusted() {
 #[test]
 fn relative_directories_are_not_looked_into() {
     let lines = Drive::new(Path::new("plugins")).run(&[]);
-    assert_eq!(lines, ["refused (any): plugins are taken from absolute paths only, not from plugins [write the path from / down]"]);
+    assert_eq!(
+        lines,
+        [
+            "refused (any): plugins are taken from absolute paths only, not from plugins [write the path from / down]"
+        ]
+    );
 }
 
 #[test]
@@ -132,5 +156,8 @@ fn links_in_a_circle_end() {
     let dir = trusted_dir();
     symlink("b", dir.path().join("a")).unwrap();
     symlink("a", dir.path().join("b")).unwrap();
-    assert!(Drive::new(&dir.path().join("a")).run(&[]).is_empty(), "nothing can be listed there");
+    assert!(
+        Drive::new(&dir.path().join("a")).run(&[]).is_empty(),
+        "nothing can be listed there"
+    );
 }

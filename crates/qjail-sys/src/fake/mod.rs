@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use qjail_model::{Network, Params};
 
 use crate::{
-    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running, StopOptions,
-    SysError, System, params,
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
+    StopOptions, SysError, System, params,
 };
 
 /// The system in memory. All its methods may be called from several threads.
@@ -52,13 +52,25 @@ impl Fake {
     pub fn new(os: &'static str) -> Self {
         let host = HostInfo {
             os: os.to_owned(),
-            release: if os == "freebsd" { "15.0-RELEASE" } else { "Debian GNU/Linux 13 (trixie)" }.to_owned(),
+            release: if os == "freebsd" {
+                "15.0-RELEASE"
+            } else {
+                "Debian GNU/Linux 13 (trixie)"
+            }
+            .to_owned(),
             machine: if os == "freebsd" { "amd64" } else { "x86_64" }.to_owned(),
             machine_arch: if os == "freebsd" { "amd64" } else { "x86_64" }.to_owned(),
             kernel: if os == "freebsd" { "15.0-RELEASE" } else { "6.12.0" }.to_owned(),
         };
-        let state = State { host, interfaces: network::fresh(os), ..State::default() };
-        Self { os, state: Mutex::new(state) }
+        let state = State {
+            host,
+            interfaces: network::fresh(os),
+            ..State::default()
+        };
+        Self {
+            os,
+            state: Mutex::new(state),
+        }
     }
 
     /// Every call that changes something or runs a command, in order, failed ones included: `start jail1`,
@@ -103,7 +115,9 @@ impl Fake {
 
     /// Adds an interface that an administrator made; [`System::remove_interface`] leaves it.
     pub fn add_interface(&self, interface: Interface) {
-        self.lock().interfaces.insert(interface.name.clone(), network::Link::of_admin(interface));
+        self.lock()
+            .interfaces
+            .insert(interface.name.clone(), network::Link::of_admin(interface));
     }
 
     /// What a running jail was started with.
@@ -127,20 +141,28 @@ impl Fake {
         let fails = state.fail_at == Some(state.calls.len() + 1)
             || state.fail_on.iter().any(|f| begins_with_words(&line, f));
         state.calls.push(line.clone());
-        if fails { Err(SysError::new(line, "a test wants this to fail")) } else { Ok(state) }
+        if fails {
+            Err(SysError::new(line, "a test wants this to fail"))
+        } else {
+            Ok(state)
+        }
     }
 
     fn no_rc_conf(&self, attempt: &str, variable: &str) -> Result<()> {
         if self.os == "freebsd" {
             return Ok(());
         }
-        Err(SysError::new(format!("{attempt} {variable} of rc.conf"), params::NO_RC_CONF))
+        Err(SysError::new(
+            format!("{attempt} {variable} of rc.conf"),
+            params::NO_RC_CONF,
+        ))
     }
 }
 
 /// Whether `line` is `words`, or goes on after them with another word.
 fn begins_with_words(line: &str, words: &str) -> bool {
-    line.strip_prefix(words).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ':']))
+    line.strip_prefix(words)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ':']))
 }
 
 impl System for Fake {
@@ -157,12 +179,28 @@ impl System for Fake {
     }
 
     fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
-        if self.os == "linux" { params::refused_by_linux(params) } else { Vec::new() }
+        if self.os == "linux" {
+            params::refused_by_linux(params)
+        } else {
+            Vec::new()
+        }
     }
 
     fn running(&self) -> Result<BTreeMap<String, Running>> {
         let state = self.lock();
-        Ok(state.jails.iter().map(|(n, j)| (n.clone(), Running { jid: j.jid, dying: false })).collect())
+        Ok(state
+            .jails
+            .iter()
+            .map(|(n, j)| {
+                (
+                    n.clone(),
+                    Running {
+                        jid: j.jid,
+                        dying: false,
+                    },
+                )
+            })
+            .collect())
     }
 
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
@@ -181,7 +219,14 @@ impl System for Fake {
         let aliases = network::give_addresses(&mut state, self.os, spec)?;
         state.last_jid += 1;
         let jid = state.last_jid;
-        state.jails.insert(spec.name.clone(), Jail { jid, spec: spec.clone(), aliases });
+        state.jails.insert(
+            spec.name.clone(),
+            Jail {
+                jid,
+                spec: spec.clone(),
+                aliases,
+            },
+        );
         Ok(jid)
     }
 
@@ -201,13 +246,21 @@ impl System for Fake {
     fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
         let state = self.call(format!("exec {name}: {}", spec.argv.join(" ")))?;
         if !state.jails.contains_key(name) {
-            return Err(SysError::new(format!("run a command in {name}"), "it is not running"));
+            return Err(SysError::new(
+                format!("run a command in {name}"),
+                "it is not running",
+            ));
         }
         Ok(state.exec_status)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {
-        Ok(self.lock().interfaces.values().map(|l| l.interface.clone()).collect())
+        Ok(self
+            .lock()
+            .interfaces
+            .values()
+            .map(|l| l.interface.clone())
+            .collect())
     }
 
     fn ensure_interface(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
@@ -229,16 +282,21 @@ impl System for Fake {
     fn rc_conf(&self, variable: &str, change: &RcChange) -> Result<()> {
         self.no_rc_conf("change", variable)?;
         let mut state = self.call(format!("rc_conf {}", describe(variable, change)))?;
-        let words: Vec<String> =
-            state.rc.get(variable).into_iter().flat_map(|v| v.split_whitespace().map(str::to_owned)).collect();
+        let words: Vec<String> = state
+            .rc
+            .get(variable)
+            .into_iter()
+            .flat_map(|v| v.split_whitespace().map(str::to_owned))
+            .collect();
         let joined = |words: Vec<String>| words.join(" ");
         let new = match change {
             RcChange::Set(value) => Some(value.clone()),
             RcChange::Add(word) if words.contains(word) => Some(joined(words)),
             RcChange::Add(word) => Some(joined([words, vec![word.clone()]].concat())),
-            RcChange::Remove(word) => {
-                state.rc.contains_key(variable).then(|| joined(words.into_iter().filter(|w| w != word).collect()))
-            }
+            RcChange::Remove(word) => state
+                .rc
+                .contains_key(variable)
+                .then(|| joined(words.into_iter().filter(|w| w != word).collect())),
             RcChange::Unset => None,
         };
         match new {

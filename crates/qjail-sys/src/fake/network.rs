@@ -17,7 +17,10 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn of_admin(interface: Interface) -> Self {
-        Self { interface, ours: false }
+        Self {
+            interface,
+            ours: false,
+        }
     }
 }
 
@@ -43,7 +46,11 @@ pub(super) fn ensure(state: &mut State, name: &str, wanted: &[Network]) -> Resul
     addresses::check_interface(&all, name, wanted)?;
     let created = !state.interfaces.contains_key(name);
     let link = state.interfaces.entry(name.to_owned()).or_insert_with(|| Link {
-        interface: Interface { name: name.to_owned(), for_jails: true, ..Interface::default() },
+        interface: Interface {
+            name: name.to_owned(),
+            for_jails: true,
+            ..Interface::default()
+        },
         ours: true,
     });
     let has = &mut link.interface.addresses;
@@ -54,9 +61,14 @@ pub(super) fn ensure(state: &mut State, name: &str, wanted: &[Network]) -> Resul
 }
 
 pub(super) fn remove(state: &mut State, name: &str, gone: &[Network], whole: bool) -> Result<()> {
-    let Some(link) = state.interfaces.get_mut(name) else { return Ok(()) };
+    let Some(link) = state.interfaces.get_mut(name) else {
+        return Ok(());
+    };
     if !link.interface.for_jails {
-        return Err(SysError::new(format!("remove the interface {name}"), addresses::OTHER_KIND));
+        return Err(SysError::new(
+            format!("remove the interface {name}"),
+            addresses::OTHER_KIND,
+        ));
     }
     link.interface.addresses.retain(|a| !gone.contains(a));
     if whole && link.ours {
@@ -79,7 +91,10 @@ pub(super) fn give_addresses(state: &mut State, os: &str, spec: &JailSpec) -> Re
         return Ok(Vec::new());
     }
     let hosts = |state: &State, addr| {
-        state.interfaces.values().any(|l| l.interface.addresses.iter().any(|n| n.addr == addr))
+        state
+            .interfaces
+            .values()
+            .any(|l| l.interface.addresses.iter().any(|n| n.addr == addr))
     };
     let mut added = Vec::new();
     for (interface, address) in wanted {
@@ -97,7 +112,12 @@ pub(super) fn give_addresses(state: &mut State, os: &str, spec: &JailSpec) -> Re
 
 /// jail(8) adds an address without a length as a host of its own.
 fn as_alias(address: &AddrSpec) -> Network {
-    Network { addr: address.addr, len: address.len.unwrap_or(if address.addr.is_ipv4() { 32 } else { 128 }) }
+    Network {
+        addr: address.addr,
+        len: address
+            .len
+            .unwrap_or(if address.addr.is_ipv4() { 32 } else { 128 }),
+    }
 }
 
 /// Takes away the jail and the addresses it put on the host's interfaces; after a crash, those of its parameters.

@@ -5,12 +5,19 @@ fn spec(name: &str, address: &str) -> JailSpec {
     let mut params = Params::new();
     params.set("interface", "lo1");
     params.set("ip4.addr", address);
-    JailSpec { name: name.to_owned(), path: PathBuf::from("/none"), params, mounts: vec![], console_log: None }
+    JailSpec {
+        name: name.to_owned(),
+        path: PathBuf::from("/none"),
+        params,
+        mounts: vec![],
+        console_log: None,
+    }
 }
 
 fn with_lo1(os: &'static str) -> Fake {
     let fake = Fake::new(os);
-    fake.ensure_interface("lo1", &["192.168.1.1/28".parse().unwrap()]).unwrap();
+    fake.ensure_interface("lo1", &["192.168.1.1/28".parse().unwrap()])
+        .unwrap();
     fake
 }
 
@@ -19,13 +26,27 @@ fn calls_are_written_down_and_fail_on_demand() {
     let fake = with_lo1("linux");
     let jail = spec("jail1", "192.168.1.2");
     fake.fail_on("start jail1");
-    assert!(fake.start(&jail, &|| false).unwrap_err().to_string().starts_with("start jail1: "));
+    assert!(
+        fake.start(&jail, &|| false)
+            .unwrap_err()
+            .to_string()
+            .starts_with("start jail1: ")
+    );
     assert!(fake.running().unwrap().is_empty());
     assert_eq!(fake.start(&spec("jail10", "192.168.1.3"), &|| false).unwrap(), 1);
     fake.heal();
     fake.fail_at(5);
     fake.start(&jail, &|| false).unwrap();
-    assert!(fake.stop(&jail, StopOptions { force: true, timeout: None }).is_err());
+    assert!(
+        fake.stop(
+            &jail,
+            StopOptions {
+                force: true,
+                timeout: None
+            }
+        )
+        .is_err()
+    );
     assert!(fake.find("jail1").unwrap().is_some());
     fake.stop(&jail, StopOptions::default()).unwrap();
     assert_eq!(
@@ -48,7 +69,12 @@ fn freebsd_puts_addresses_on_the_host_and_takes_only_its_own_away() {
     for address in ["192.168.1.2", "192.168.1.1"] {
         let jail = spec("jail1", address);
         fake.start(&jail, &|| false).unwrap();
-        let there = |a: &str| fake.interfaces().unwrap().iter().any(|i| i.addresses.contains(&a.parse().unwrap()));
+        let there = |a: &str| {
+            fake.interfaces()
+                .unwrap()
+                .iter()
+                .any(|i| i.addresses.contains(&a.parse().unwrap()))
+        };
         assert_eq!(there("192.168.1.2/32"), address == "192.168.1.2");
         fake.stop(&jail, StopOptions::default()).unwrap();
         assert_eq!(fake.interfaces().unwrap(), before);
@@ -88,6 +114,11 @@ fn linux_refuses_what_it_can_not_do() {
     let fake = with_lo1("linux");
     let mut jail = spec("jail1", "192.168.1.2");
     jail.params.set("securelevel", "2");
-    assert!(fake.start(&jail, &|| false).unwrap_err().to_string().contains("securelevel"));
+    assert!(
+        fake.start(&jail, &|| false)
+            .unwrap_err()
+            .to_string()
+            .contains("securelevel")
+    );
     assert!(Fake::new("freebsd").refused_params(&jail.params).is_empty());
 }

@@ -25,8 +25,14 @@ fn distribution() -> Option<String> {
 }
 
 fn pretty_name(os_release: &str) -> Option<String> {
-    let value = os_release.lines().find_map(|line| line.trim().strip_prefix("PRETTY_NAME="))?.trim();
-    let bare = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(value);
+    let value = os_release
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("PRETTY_NAME="))?
+        .trim();
+    let bare = ['"', '\'']
+        .iter()
+        .find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q))
+        .unwrap_or(value);
     // Within quotes a backslash stands before `$`, `"`, `\` and a back quote.
     let mut unescaped = String::new();
     let mut letters = bare.chars();
@@ -39,19 +45,31 @@ fn pretty_name(os_release: &str) -> Option<String> {
 pub(super) fn missing(need: Need, runtime: &Runtime) -> Vec<Missing> {
     if !qjail_os::is_root() {
         let what = "qjail must be run by root".to_owned();
-        return vec![Missing { what, hint: Some("become root, or use sudo(8)".to_owned()) }];
+        return vec![Missing {
+            what,
+            hint: Some("become root, or use sudo(8)".to_owned()),
+        }];
     }
     match need {
         Need::Files => Vec::new(),
-        Need::Jails => runtime.missing().into_iter().map(|what| Missing { what, hint: None }).collect(),
+        Need::Jails => runtime
+            .missing()
+            .into_iter()
+            .map(|what| Missing { what, hint: None })
+            .collect(),
         Need::Network => network(),
     }
 }
 
 fn network() -> Vec<Missing> {
-    let Err((what, why)) = net::probe() else { return Vec::new() };
+    let Err((what, why)) = net::probe() else {
+        return Vec::new();
+    };
     let what = format!("the kernel refuses {what}: {}", net::plain(&why));
-    vec![Missing { what, hint: Some("in a container, give it the capabilities NET_ADMIN and SYS_ADMIN".to_owned()) }]
+    vec![Missing {
+        what,
+        hint: Some("in a container, give it the capabilities NET_ADMIN and SYS_ADMIN".to_owned()),
+    }]
 }
 
 #[cfg(test)]
@@ -61,7 +79,10 @@ mod tests {
     #[test]
     fn names_of_distributions() {
         for (text, name) in [
-            ("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n", Some("Debian GNU/Linux 13 (trixie)")),
+            (
+                "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n",
+                Some("Debian GNU/Linux 13 (trixie)"),
+            ),
             ("PRETTY_NAME='Void'\n", Some("Void")),
             ("PRETTY_NAME=Arch\n", Some("Arch")),
             ("PRETTY_NAME=\"a \\\"b\\\" \\$c\"", Some("a \"b\" $c")),

@@ -20,18 +20,27 @@ const DEFAULT_SHELL: &str = "/bin/sh";
 
 /// The root directory of a running jail, as its process 1 has it.
 pub(super) fn root_of(name: &str, pid: i32) -> Result<Root> {
-    Root::open(&PathBuf::from(format!("/proc/{pid}/root"))).map_err(|e| SysError::new(format!("enter {name}"), e))
+    Root::open(&PathBuf::from(format!("/proc/{pid}/root")))
+        .map_err(|e| SysError::new(format!("enter {name}"), e))
 }
 
 /// What the runtime has to run for `spec`.
 pub(super) fn command(name: &str, root: &Root, spec: &ExecSpec) -> Result<runtime::ExecSpec> {
     let who = identity(name, root, spec.user.as_deref())?;
     let user = who.user.as_ref();
-    let shell = user.map(|u| u.shell.as_str()).filter(|s| !s.is_empty()).unwrap_or(DEFAULT_SHELL);
+    let shell = user
+        .map(|u| u.shell.as_str())
+        .filter(|s| !s.is_empty())
+        .unwrap_or(DEFAULT_SHELL);
     let (argv, arg0) = match (spec.argv.is_empty(), spec.login) {
         (false, _) => (spec.argv.clone(), None),
         (true, true) => (vec![shell.to_owned()], Some(login_name(shell))),
-        (true, false) => return Err(SysError::new(format!("run a command in {name}"), "no command is given")),
+        (true, false) => {
+            return Err(SysError::new(
+                format!("run a command in {name}"),
+                "no command is given",
+            ));
+        }
     };
     Ok(runtime::ExecSpec {
         argv,
@@ -56,7 +65,9 @@ fn identity(name: &str, root: &Root, wanted: Option<&str>) -> Result<Identity> {
         UserFile::parse(&read(name, root, "etc/passwd")?, Layout::Passwd),
         GroupFile::parse(&read(name, root, "etc/group")?),
     );
-    let Some(wanted) = wanted else { return Ok(superuser(&users)) };
+    let Some(wanted) = wanted else {
+        return Ok(superuser(&users));
+    };
     let spec: UserSpec = wanted.parse().map_err(|e| fail(format!("{e}")))?;
     spec.resolve(&users).map_err(|e| fail(e.to_string()))
 }
@@ -64,9 +75,17 @@ fn identity(name: &str, root: &Root, wanted: Option<&str>) -> Result<Identity> {
 /// Root, also in a jail whose files do not know it.
 fn superuser(users: &Users) -> Identity {
     let user = users.user_by_uid(0).cloned();
-    let groups = user.as_ref().map(|u| users.groups_of(&u.name)).unwrap_or_default();
+    let groups = user
+        .as_ref()
+        .map(|u| users.groups_of(&u.name))
+        .unwrap_or_default();
     let gid = user.as_ref().map_or(0, |u| u.gid);
-    Identity { uid: 0, gid, groups: groups.into_iter().filter(|g| *g != gid).collect(), user }
+    Identity {
+        uid: 0,
+        gid,
+        groups: groups.into_iter().filter(|g| *g != gid).collect(),
+        user,
+    }
 }
 
 /// The bytes of one of the jail's files; none where it is missing.
@@ -83,8 +102,15 @@ fn read(name: &str, root: &Root, file: &str) -> Result<Vec<u8>> {
 fn environment(who: &Identity, shell: &str, spec: &ExecSpec) -> Vec<(String, String)> {
     let user = who.user.as_ref();
     let name = user.map_or_else(|| who.uid.to_string(), |u| u.name.clone());
-    let home = user.map(|u| u.home.as_str()).filter(|h| !h.is_empty()).unwrap_or("/");
-    let path = if who.uid == 0 { PATH_OF_ROOT } else { PATH_OF_OTHERS };
+    let home = user
+        .map(|u| u.home.as_str())
+        .filter(|h| !h.is_empty())
+        .unwrap_or("/");
+    let path = if who.uid == 0 {
+        PATH_OF_ROOT
+    } else {
+        PATH_OF_OTHERS
+    };
     let mut env = vec![
         ("HOME".to_owned(), home.to_owned()),
         ("SHELL".to_owned(), shell.to_owned()),
@@ -104,7 +130,10 @@ fn environment(who: &Identity, shell: &str, spec: &ExecSpec) -> Vec<(String, Str
 
 /// The directory that is asked for; for a login the user's own where there is one.
 fn directory(root: &Root, user: Option<&User>, spec: &ExecSpec) -> String {
-    let home = || user.map(|u| u.home.as_str()).filter(|home| spec.login && is_directory(root, home));
+    let home = || {
+        user.map(|u| u.home.as_str())
+            .filter(|home| spec.login && is_directory(root, home))
+    };
     spec.dir.as_deref().or_else(home).unwrap_or("/").to_owned()
 }
 
@@ -123,7 +152,8 @@ mod tests {
     use std::os::unix::fs::symlink;
     use tempfile::TempDir;
 
-    const PASSWD: &str = "root:x:0:0::/root:/bin/bash\nme:x:1001:1001::/home/me:\nlost:x:7:7::/gone:/bin/sh\n";
+    const PASSWD: &str =
+        "root:x:0:0::/root:/bin/bash\nme:x:1001:1001::/home/me:\nlost:x:7:7::/gone:/bin/sh\n";
     const GROUP: &str = "root:x:0:root\nme:x:1001:\nwheel:x:10:me,root\n";
 
     fn jail() -> TempDir {
@@ -142,19 +172,43 @@ mod tests {
     }
 
     fn variable(command: &runtime::ExecSpec, key: &str) -> Vec<String> {
-        command.env.iter().filter(|(k, _)| k == key).map(|(_, v)| v.clone()).collect()
+        command
+            .env
+            .iter()
+            .filter(|(k, _)| k == key)
+            .map(|(_, v)| v.clone())
+            .collect()
     }
 
     #[test]
     fn a_login_of_root() {
-        let env = vec![("TERM".to_owned(), "xterm".to_owned()), ("PATH".to_owned(), "/x".to_owned())];
-        let login = made(&jail(), &ExecSpec { login: true, tty: true, env, ..ExecSpec::default() }).unwrap();
+        let env = vec![
+            ("TERM".to_owned(), "xterm".to_owned()),
+            ("PATH".to_owned(), "/x".to_owned()),
+        ];
+        let login = made(
+            &jail(),
+            &ExecSpec {
+                login: true,
+                tty: true,
+                env,
+                ..ExecSpec::default()
+            },
+        )
+        .unwrap();
         assert_eq!((login.uid, login.gid, login.groups.as_slice()), (0, 0, &[10][..]));
-        assert_eq!((login.argv.as_slice(), login.arg0.as_deref()), (&["/bin/bash".to_owned()][..], Some("-bash")));
+        assert_eq!(
+            (login.argv.as_slice(), login.arg0.as_deref()),
+            (&["/bin/bash".to_owned()][..], Some("-bash"))
+        );
         assert_eq!(login.cwd, "/root");
-        for (key, value) in
-            [("HOME", "/root"), ("SHELL", "/bin/bash"), ("USER", "root"), ("MAIL", "/var/mail/root"), ("PATH", "/x")]
-        {
+        for (key, value) in [
+            ("HOME", "/root"),
+            ("SHELL", "/bin/bash"),
+            ("USER", "root"),
+            ("MAIL", "/var/mail/root"),
+            ("PATH", "/x"),
+        ] {
             assert_eq!(variable(&login, key), [value], "{key}");
         }
         assert_eq!(variable(&login, "TERM"), ["xterm"]);
@@ -163,32 +217,77 @@ mod tests {
     #[test]
     fn a_command_of_another_user() {
         let argv = vec!["id".to_owned()];
-        let spec = ExecSpec { user: Some("me".to_owned()), argv: argv.clone(), ..ExecSpec::default() };
+        let spec = ExecSpec {
+            user: Some("me".to_owned()),
+            argv: argv.clone(),
+            ..ExecSpec::default()
+        };
         let run = made(&jail(), &spec).unwrap();
         assert_eq!((run.uid, run.gid, run.groups.as_slice()), (1001, 1001, &[10][..]));
         assert_eq!((run.argv, run.arg0, run.cwd.as_str()), (argv, None, "/"));
         assert_eq!(run.env.iter().find(|(k, _)| k == "SHELL").unwrap().1, "/bin/sh");
         // The home directory behind a link of the jail.
-        let login = made(&jail(), &ExecSpec { login: true, ..spec.clone() }).unwrap();
+        let login = made(
+            &jail(),
+            &ExecSpec {
+                login: true,
+                ..spec.clone()
+            },
+        )
+        .unwrap();
         assert_eq!(login.cwd, "/home/me");
-        let lost = ExecSpec { user: Some("lost".to_owned()), login: true, ..ExecSpec::default() };
+        let lost = ExecSpec {
+            user: Some("lost".to_owned()),
+            login: true,
+            ..ExecSpec::default()
+        };
         assert_eq!(made(&jail(), &lost).unwrap().cwd, "/");
-        let dir = ExecSpec { dir: Some("/tmp".to_owned()), login: true, ..spec };
+        let dir = ExecSpec {
+            dir: Some("/tmp".to_owned()),
+            login: true,
+            ..spec
+        };
         assert_eq!(made(&jail(), &dir).unwrap().cwd, "/tmp");
     }
 
     #[test]
     fn numbers_need_no_files() {
         let dir = tempfile::tempdir().unwrap();
-        let root = made(&dir, &ExecSpec { login: true, ..ExecSpec::default() }).unwrap();
-        assert_eq!((root.uid, root.argv[0].as_str(), root.cwd.as_str()), (0, "/bin/sh", "/"));
-        let number = ExecSpec { user: Some("5:6".to_owned()), argv: vec!["id".to_owned()], ..ExecSpec::default() };
+        let root = made(
+            &dir,
+            &ExecSpec {
+                login: true,
+                ..ExecSpec::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(
+            (root.uid, root.argv[0].as_str(), root.cwd.as_str()),
+            (0, "/bin/sh", "/")
+        );
+        let number = ExecSpec {
+            user: Some("5:6".to_owned()),
+            argv: vec!["id".to_owned()],
+            ..ExecSpec::default()
+        };
         let number = made(&dir, &number).unwrap();
-        assert_eq!((number.uid, number.gid, variable(&number, "USER")), (5, 6, vec!["5".to_owned()]));
-        let unknown = ExecSpec { user: Some("me".to_owned()), argv: vec!["id".to_owned()], ..ExecSpec::default() };
+        assert_eq!(
+            (number.uid, number.gid, variable(&number, "USER")),
+            (5, 6, vec!["5".to_owned()])
+        );
+        let unknown = ExecSpec {
+            user: Some("me".to_owned()),
+            argv: vec!["id".to_owned()],
+            ..ExecSpec::default()
+        };
         let error = made(&dir, &unknown).unwrap_err().to_string();
         assert_eq!(error, "look up the user in jail1: no user `me` in the jail");
-        assert!(made(&dir, &ExecSpec::default()).unwrap_err().to_string().contains("no command"));
+        assert!(
+            made(&dir, &ExecSpec::default())
+                .unwrap_err()
+                .to_string()
+                .contains("no command")
+        );
     }
 
     #[test]
@@ -200,7 +299,15 @@ mod tests {
             let file = dir.path().join("etc/passwd");
             fs::remove_file(&file).unwrap();
             with(&file);
-            made(&dir, &ExecSpec { login: true, ..ExecSpec::default() }).unwrap_err().to_string()
+            made(
+                &dir,
+                &ExecSpec {
+                    login: true,
+                    ..ExecSpec::default()
+                },
+            )
+            .unwrap_err()
+            .to_string()
         };
         let link = replace(&|file| symlink(outside.path().join("passwd"), file).unwrap());
         assert!(link.contains("symbolic link"), "{link}");

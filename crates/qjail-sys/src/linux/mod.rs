@@ -13,8 +13,8 @@ use std::path::Path;
 use qjail_model::{Network, Params};
 
 use crate::{
-    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running, StopOptions,
-    SysError, System, params,
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
+    StopOptions, SysError, System, params,
 };
 use net::JailNetwork;
 use runtime::Runtime;
@@ -32,7 +32,10 @@ impl Linux {
     /// `state_dir` holds the run-time files of running jails, below `run`, and tells its jails' interfaces apart from
     /// those of another state directory.
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { runtime: Runtime::new(state_dir.join("run")), network: JailNetwork::new(state_dir) }
+        Self {
+            runtime: Runtime::new(state_dir.join("run")),
+            network: JailNetwork::new(state_dir),
+        }
     }
 
     /// Takes away what a jail without processes still has.
@@ -60,13 +63,27 @@ impl System for Linux {
     }
 
     fn running(&self) -> Result<BTreeMap<String, Running>> {
-        let running = self.runtime.running().map_err(|e| SysError::new("list the running jails", e))?;
-        Ok(running.into_iter().map(|(name, jid)| (name, Running { jid, dying: false })).collect())
+        let running = self
+            .runtime
+            .running()
+            .map_err(|e| SysError::new("list the running jails", e))?;
+        Ok(running
+            .into_iter()
+            .map(|(name, jid)| (name, Running { jid, dying: false }))
+            .collect())
     }
 
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
         if let Some((param, why)) = params::refused_by_linux(&spec.params).first() {
-            return Err(SysError::new(format!("start {}", spec.name), format!("{param}: {why}")));
+            return Err(SysError::new(
+                format!("start {}", spec.name),
+                format!("{param}: {why}"),
+            ));
+        }
+        if cancelled() {
+            return Err(translate::error(runtime::RuntimeError::Cancelled {
+                name: spec.name.clone(),
+            }));
         }
         // The runtime knows a failed connection as a text only.
         let mut unconnected = None;
@@ -91,7 +108,10 @@ impl System for Linux {
     }
 
     fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
-        self.disconnected(&spec.name, self.runtime.stop(&spec.name, &translate::stop(spec, how)))
+        self.disconnected(
+            &spec.name,
+            self.runtime.stop(&spec.name, &translate::stop(spec, how)),
+        )
     }
 
     fn cleanup(&self, spec: &JailSpec) -> Result<()> {
@@ -99,14 +119,20 @@ impl System for Linux {
     }
 
     fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
-        let pid = self.find(name)?.map(|r| r.jid).ok_or_else(|| translate::not_running(name))?;
+        let pid = self
+            .find(name)?
+            .map(|r| r.jid)
+            .ok_or_else(|| translate::not_running(name))?;
         let root = login::root_of(name, pid)?;
         // The number may have been another process's by then.
         if self.find(name)?.map(|r| r.jid) != Some(pid) {
             return Err(translate::not_running(name));
         }
         let command = login::command(name, &root, spec)?;
-        self.runtime.exec(name, &command).map(|exit| exit.code).map_err(translate::error)
+        self.runtime
+            .exec(name, &command)
+            .map(|exit| exit.code)
+            .map_err(translate::error)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {
@@ -122,11 +148,17 @@ impl System for Linux {
     }
 
     fn rc_value(&self, variable: &str) -> Result<Option<String>> {
-        Err(SysError::new(format!("read {variable} of rc.conf"), params::NO_RC_CONF))
+        Err(SysError::new(
+            format!("read {variable} of rc.conf"),
+            params::NO_RC_CONF,
+        ))
     }
 
     fn rc_conf(&self, variable: &str, _: &RcChange) -> Result<()> {
-        Err(SysError::new(format!("change {variable} of rc.conf"), params::NO_RC_CONF))
+        Err(SysError::new(
+            format!("change {variable} of rc.conf"),
+            params::NO_RC_CONF,
+        ))
     }
 }
 

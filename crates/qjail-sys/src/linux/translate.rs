@@ -65,9 +65,14 @@ pub(super) fn error(error: RuntimeError) -> SysError {
     match error {
         RuntimeError::Running { name } => SysError::new(format!("start {name}"), "it is running"),
         RuntimeError::NotRunning { name } => not_running(&name),
-        RuntimeError::StartCommand { name, command, status } => {
-            SysError::new(format!("run exec.start of {name}, `{command}`"), format!("exit status {status}"))
-        }
+        RuntimeError::StartCommand {
+            name,
+            command,
+            status,
+        } => SysError::new(
+            format!("run exec.start of {name}, `{command}`"),
+            format!("exit status {status}"),
+        ),
         RuntimeError::StartTimeout { name, command, limit } => SysError::new(
             format!("run exec.start of {name}, `{command}`"),
             format!("not done within exec.timeout, {} s", limit.as_secs()),
@@ -79,7 +84,10 @@ pub(super) fn error(error: RuntimeError) -> SysError {
 
 /// With where to look for the cause.
 pub(super) fn start_error(cause: RuntimeError, spec: &JailSpec) -> SysError {
-    let spoke = matches!(cause, RuntimeError::StartCommand { .. } | RuntimeError::StartTimeout { .. });
+    let spoke = matches!(
+        cause,
+        RuntimeError::StartCommand { .. } | RuntimeError::StartTimeout { .. }
+    );
     match &spec.console_log {
         Some(log) if spoke => error(cause).hint(format!("its output is in {}", log.display())),
         _ => error(cause),
@@ -107,7 +115,11 @@ mod tests {
             name: "jail1".to_owned(),
             path: "/j".into(),
             params,
-            mounts: vec![crate::MountSpec { source: "/s".into(), target: "sharedfs".to_owned(), read_only: true }],
+            mounts: vec![crate::MountSpec {
+                source: "/s".into(),
+                target: "sharedfs".to_owned(),
+                read_only: true,
+            }],
             console_log: Some("/log".into()),
         };
         let started = start(&spec);
@@ -116,9 +128,18 @@ mod tests {
         assert_eq!(started.exec_timeout, None);
         assert!(started.mounts[0].read_only && started.isolation.raw_sockets);
         let ipc = started.isolation;
-        assert_eq!((ipc.sysvshm, ipc.sysvsem, ipc.sysvmsg), (Ipc::New, Ipc::Disable, Ipc::Inherit));
-        assert_eq!(stop(&spec, StopOptions::default()).timeout, Duration::from_secs(3));
-        let asked = StopOptions { force: true, timeout: Some(Duration::ZERO) };
+        assert_eq!(
+            (ipc.sysvshm, ipc.sysvsem, ipc.sysvmsg),
+            (Ipc::New, Ipc::Disable, Ipc::Inherit)
+        );
+        assert_eq!(
+            stop(&spec, StopOptions::default()).timeout,
+            Duration::from_secs(3)
+        );
+        let asked = StopOptions {
+            force: true,
+            timeout: Some(Duration::ZERO),
+        };
         assert!(stop(&spec, asked).force && stop(&spec, asked).timeout.is_zero());
     }
 
@@ -131,9 +152,16 @@ mod tests {
             mounts: vec![],
             console_log: Some("/log".into()),
         };
-        let cause = || RuntimeError::StartCommand { name: "jail1".into(), command: "false".into(), status: 1 };
+        let cause = || RuntimeError::StartCommand {
+            name: "jail1".into(),
+            command: "false".into(),
+            status: 1,
+        };
         let error = start_error(cause(), &spec);
-        assert_eq!(error.to_string(), "run exec.start of jail1, `false`: exit status 1");
+        assert_eq!(
+            error.to_string(),
+            "run exec.start of jail1, `false`: exit status 1"
+        );
         assert_eq!(error.hint.as_deref(), Some("its output is in /log"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -23,10 +23,12 @@ pub(crate) const CALLER: &str = "__exec";
 pub(crate) fn caller(args: &[OsString]) -> i32 {
     let text = |at: usize| args[at].to_str().unwrap();
     let spec: ExecSpec = serde_json::from_str(text(2)).unwrap();
-    native(Path::new(text(0))).exec(text(1), &spec).unwrap_or_else(|error| {
-        writeln!(std::io::stderr(), "{error}").unwrap();
-        125
-    })
+    native(Path::new(text(0)))
+        .exec(text(1), &spec)
+        .unwrap_or_else(|error| {
+            eprintln!("{error}");
+            125
+        })
 }
 
 const ALL: [(&str, fn()); 8] = [
@@ -36,12 +38,17 @@ const ALL: [(&str, fn()); 8] = [
     ("a_jail_has_its_addresses", a_jail_has_its_addresses),
     ("commands_run_as_the_jails_users", commands_run_as_the_jails_users),
     ("a_failed_start_leaves_nothing", a_failed_start_leaves_nothing),
-    ("a_killed_jail_can_be_started_at_once", a_killed_jail_can_be_started_at_once),
+    (
+        "a_killed_jail_can_be_started_at_once",
+        a_killed_jail_can_be_started_at_once,
+    ),
     ("many_jails_at_once", many_jails_at_once),
 ];
 
 pub(crate) fn trials(missing: &str) -> Vec<Trial> {
-    ALL.into_iter().map(|(name, test)| trial(name, missing, test)).collect()
+    ALL.into_iter()
+        .map(|(name, test)| trial(name, missing, test))
+        .collect()
 }
 
 struct Jail {
@@ -54,7 +61,11 @@ impl Jail {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let spec = spec(dir.path(), "jail1");
-        Self { system: native(dir.path()), spec, dir }
+        Self {
+            system: native(dir.path()),
+            spec,
+            dir,
+        }
     }
 
     /// On a bridge, with the address after the bridge's own.
@@ -72,22 +83,38 @@ impl Jail {
     fn exec(&self, spec: &ExecSpec) -> Output {
         let spec = serde_json::to_string(spec).unwrap();
         let program = std::env::current_exe().unwrap();
-        Command::new(program).arg(CALLER).arg(self.dir.path()).args([&self.spec.name, &spec]).output().unwrap()
+        Command::new(program)
+            .arg(CALLER)
+            .arg(self.dir.path())
+            .args([&self.spec.name, &spec])
+            .output()
+            .unwrap()
     }
 
     /// What a shell in the jail says, without the last line end.
     fn sh(&self, line: &str) -> String {
         let argv = ["sh", "-c", line].map(str::to_owned).to_vec();
-        said(&self.exec(&ExecSpec { argv, ..ExecSpec::default() }))
+        said(&self.exec(&ExecSpec {
+            argv,
+            ..ExecSpec::default()
+        }))
     }
 
     /// The host ends of interfaces that mention this jail's state; none where the jail left no trace.
     fn host_ends(&self) -> Vec<String> {
-        let mine = |alias: &str| alias.trim_end().starts_with(&format!("qjail:{}:", self.spec.name));
+        let mine = |alias: &str| {
+            alias
+                .trim_end()
+                .starts_with(&format!("qjail:{}:", self.spec.name))
+        };
         let interface = self.spec.params.text("interface").unwrap_or_default();
         let ends = fs::read_dir(format!("/sys/class/net/{interface}/brif")).map(|entries| {
-            let names = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
-            names.filter(|n| fs::read_to_string(format!("/sys/class/net/{n}/ifalias")).is_ok_and(|a| mine(&a))).collect()
+            let names = entries
+                .flatten()
+                .map(|e| e.file_name().to_string_lossy().into_owned());
+            names
+                .filter(|n| fs::read_to_string(format!("/sys/class/net/{n}/ifalias")).is_ok_and(|a| mine(&a)))
+                .collect()
         });
         ends.unwrap_or_default()
     }
@@ -101,13 +128,19 @@ impl Drop for Jail {
 
 fn spec(dir: &Path, name: &str) -> JailSpec {
     let root = dir.join("roots").join(name);
-    for below in ["usr", "etc", "tmp", "var", "root", "home/me", "proc", "dev", "sys", "run"] {
+    for below in [
+        "usr", "etc", "tmp", "var", "root", "home/me", "proc", "dev", "sys", "run",
+    ] {
         fs::create_dir_all(root.join(below)).unwrap();
     }
     for link in ["bin", "sbin", "lib", "lib64"] {
         symlink(format!("usr/{link}"), root.join(link)).unwrap();
     }
-    fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nme:x:1001:1001::/home/me:/bin/sh\n").unwrap();
+    fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\nme:x:1001:1001::/home/me:/bin/sh\n",
+    )
+    .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\nme:x:1001:\nwheel:x:10:me\n").unwrap();
     let mut params = Params::new();
     params.set("exec.start", "echo started");
@@ -117,7 +150,11 @@ fn spec(dir: &Path, name: &str) -> JailSpec {
         name: name.to_owned(),
         path: root,
         params,
-        mounts: vec![MountSpec { source: "/usr".into(), target: "usr".to_owned(), read_only: true }],
+        mounts: vec![MountSpec {
+            source: "/usr".into(),
+            target: "usr".to_owned(),
+            read_only: true,
+        }],
         console_log: Some(dir.join(format!("{name}.console.log"))),
     }
 }
@@ -152,7 +189,10 @@ fn a_jail_has_its_addresses() {
     assert!(answers(&guard.address(0)));
     assert_eq!(jail.host_ends().len(), 1);
     assert_eq!(jail.sh("uname -n"), "www.example.org");
-    assert_eq!(jail.sh("cut -d: -f1 /proc/net/dev | tail -n +3 | xargs"), "lo eth0");
+    assert_eq!(
+        jail.sh("cut -d: -f1 /proc/net/dev | tail -n +3 | xargs"),
+        "lo eth0"
+    );
     jail.system.stop(&jail.spec, StopOptions::default()).unwrap();
     assert!(jail.host_ends().is_empty());
     assert!(!answers(&guard.address(0)));
@@ -165,12 +205,24 @@ fn commands_run_as_the_jails_users() {
     jail.start().unwrap();
     let run = |user: Option<&str>, login: bool, argv: &[&str]| {
         let argv = argv.iter().map(|a| (*a).to_owned()).collect();
-        jail.exec(&ExecSpec { user: user.map(str::to_owned), login, argv, ..ExecSpec::default() })
+        jail.exec(&ExecSpec {
+            user: user.map(str::to_owned),
+            login,
+            argv,
+            ..ExecSpec::default()
+        })
     };
     assert_eq!(said(&run(None, false, &["id", "-u"])), "0");
     assert_eq!(said(&run(Some("me"), false, &["id", "-G"])), "1001 10");
     assert_eq!(said(&run(Some("5:6"), false, &["id", "-G"])), "6");
-    assert_eq!(said(&run(Some("me"), true, &["sh", "-c", "echo $HOME $USER $LOGNAME $PWD"])), "/home/me me me /home/me");
+    assert_eq!(
+        said(&run(
+            Some("me"),
+            true,
+            &["sh", "-c", "echo $HOME $USER $LOGNAME $PWD"]
+        )),
+        "/home/me me me /home/me"
+    );
     let unknown = run(Some("nobody"), false, &["id"]);
     assert_eq!(unknown.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no user `nobody` in the jail"));
@@ -189,9 +241,15 @@ fn a_failed_start_leaves_nothing() {
     let guard = Guard::new(&*system);
     system.ensure_interface(&guard.name, &[guard.network]).unwrap();
     let mut jail = Jail::on(&guard);
-    jail.spec.params.set("exec.start", vec!["echo one".to_owned(), "echo two; false".to_owned()]);
+    jail.spec.params.set(
+        "exec.start",
+        vec!["echo one".to_owned(), "echo two; false".to_owned()],
+    );
     let error = jail.start().unwrap_err();
-    assert_eq!(error.to_string(), "run exec.start of jail1, `echo two; false`: exit status 1");
+    assert_eq!(
+        error.to_string(),
+        "run exec.start of jail1, `echo two; false`: exit status 1"
+    );
     let log = jail.spec.console_log.clone().unwrap();
     assert_eq!(error.hint.unwrap(), format!("its output is in {}", log.display()));
     assert_eq!(fs::read_to_string(&log).unwrap(), "one\ntwo\n");
@@ -199,7 +257,18 @@ fn a_failed_start_leaves_nothing() {
 
     jail.spec.params.set("exec.start", "sleep 100");
     jail.spec.params.set("exec.timeout", "1");
-    assert!(jail.start().unwrap_err().to_string().contains("exec.timeout, 1 s"));
+    assert!(
+        jail.start()
+            .unwrap_err()
+            .to_string()
+            .contains("exec.timeout, 1 s")
+    );
+    let begin = Instant::now();
+    let error = jail
+        .system
+        .start(&jail.spec, &|| begin.elapsed() > Duration::from_millis(100))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "start jail1: cancelled");
     jail.spec.params.set("securelevel", "3");
     assert!(jail.start().unwrap_err().to_string().contains("securelevel"));
     jail.spec.params.unset("securelevel");
@@ -215,7 +284,13 @@ fn a_killed_jail_can_be_started_at_once() {
     let jail = Jail::on(&guard);
     for _ in 0..5 {
         let pid = jail.start().unwrap();
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
         let end = Instant::now() + Duration::from_secs(10);
         while jail.system.find("jail1").unwrap().is_some() {
             assert!(Instant::now() < end, "the jail does not end");
@@ -249,9 +324,19 @@ fn many_jails_at_once() {
             }
         });
     };
-    each(&|spec| drop(system.start(spec, &|| false).unwrap()));
+    each(&|spec| assert!(system.start(spec, &|| false).unwrap() > 0));
     assert_eq!(system.running().unwrap().len(), specs.len());
     assert!((0..specs.len()).all(|n| answers(&guard.address(n))));
-    each(&|spec| system.stop(spec, StopOptions { force: true, timeout: None }).unwrap());
+    each(&|spec| {
+        system
+            .stop(
+                spec,
+                StopOptions {
+                    force: true,
+                    timeout: None,
+                },
+            )
+            .unwrap();
+    });
     assert!(system.running().unwrap().is_empty());
 }

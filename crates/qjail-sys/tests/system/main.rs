@@ -1,5 +1,10 @@
 //! The contract of `System` on the fake and on the running system, and what only a real jail can show. The program is
 //! its own helper, as qjail is, so the test harness is its own. Needs root; what is missing is told.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test without the usual harness, which clippy does not see as one"
+)]
 
 mod contract;
 #[cfg(target_os = "linux")]
@@ -22,8 +27,11 @@ fn main() -> ExitCode {
         return code(linux::caller(&args[1..]));
     }
     let system = native(Path::new("/nonexistent"));
-    let missing: Vec<String> =
-        [Need::Jails, Need::Network].iter().flat_map(|n| system.missing(*n)).map(|m| m.what).collect();
+    let missing: Vec<String> = [Need::Jails, Need::Network]
+        .iter()
+        .flat_map(|n| system.missing(*n))
+        .map(|m| m.what)
+        .collect();
     let mut trials = on_the_fake();
     #[cfg(target_os = "linux")]
     trials.extend(linux::trials(&missing.join("; ")));
@@ -37,7 +45,11 @@ fn code(status: i32) -> ExitCode {
 /// A test; one that can not run here is told as ignored, with the reason in its name.
 fn trial(name: &str, missing: &str, test: impl FnOnce() + Send + 'static) -> Trial {
     let skipped = !missing.is_empty();
-    let name = if skipped { format!("{name} (missing: {missing})") } else { name.to_owned() };
+    let name = if skipped {
+        format!("{name} (missing: {missing})")
+    } else {
+        name.to_owned()
+    };
     let run = move || {
         test();
         Ok(())
@@ -57,9 +69,15 @@ fn on_the_fake() -> Vec<Trial> {
         .into_iter()
         .flat_map(|os| {
             [
-                trial(&format!("fake_{os}_interfaces"), "", move || contract::interfaces(&Fake::new(os))),
-                trial(&format!("fake_{os}_jails"), "", move || contract::jails(&Fake::new(os), &spec())),
-                trial(&format!("fake_{os}_params"), "", move || contract::harmless_params(&Fake::new(os))),
+                trial(&format!("fake_{os}_interfaces"), "", move || {
+                    contract::interfaces(&Fake::new(os));
+                }),
+                trial(&format!("fake_{os}_jails"), "", move || {
+                    contract::jails(&Fake::new(os), &spec());
+                }),
+                trial(&format!("fake_{os}_params"), "", move || {
+                    contract::harmless_params(&Fake::new(os));
+                }),
             ]
         })
         .collect()

@@ -22,7 +22,10 @@ pub(in super::super) fn ensure(name: &str, wanted: &[Network]) -> Result<Interfa
         // The failure is told; what remains of the attempt would only hide it.
         let _ = delete(&mut netlink, name);
     }
-    Ok(InterfaceChange { created, added: added? })
+    Ok(InterfaceChange {
+        created,
+        added: added?,
+    })
 }
 
 fn check(all: &[Link], name: &str, wanted: &[Network]) -> Result<()> {
@@ -98,7 +101,9 @@ fn is_ours(link: &Link) -> bool {
 pub(in super::super) fn remove(name: &str, gone: &[Network], whole: bool) -> Result<()> {
     let fail = |e: io::Error| SysError::new(format!("remove the interface {name}"), plain(&e));
     let mut netlink = Netlink::open().map_err(fail)?;
-    let Some(link) = links::find(&mut netlink, name).map_err(fail)? else { return Ok(()) };
+    let Some(link) = links::find(&mut netlink, name).map_err(fail)? else {
+        return Ok(());
+    };
     if !link.is_bridge() {
         return Err(fail(io::Error::other(addresses::OTHER_KIND)));
     }
@@ -115,8 +120,13 @@ pub(in super::super) fn remove(name: &str, gone: &[Network], whole: bool) -> Res
 /// Adds again what the kernel took with the others: with the first address of a network it drops those after it (see
 /// `promote_secondaries` in ip-sysctl).
 fn give_back(netlink: &mut Netlink, before: &Link, gone: &[Network]) -> io::Result<()> {
-    let Some(after) = links::find(netlink, &before.name)? else { return Ok(()) };
-    let lost = before.addresses.iter().filter(|a| !gone.contains(a) && !after.addresses.contains(a));
+    let Some(after) = links::find(netlink, &before.name)? else {
+        return Ok(());
+    };
+    let lost = before
+        .addresses
+        .iter()
+        .filter(|a| !gone.contains(a) && !after.addresses.contains(a));
     for address in lost {
         match requests::add_address(netlink, after.index, *address) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),

@@ -40,7 +40,11 @@ pub(super) fn in_new_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> io::
 
 fn in_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| {
-        let thread = thread::Builder::new().name("qjail-netns".to_owned()).spawn_scoped(scope, work)?;
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the network namespace panicked")))
+        let thread = thread::Builder::new()
+            .name("qjail-netns".to_owned())
+            .spawn_scoped(scope, work)?;
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread in the network namespace panicked")))
     })
 }

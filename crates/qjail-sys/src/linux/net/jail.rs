@@ -47,7 +47,9 @@ struct Wiring {
 
 impl JailNetwork {
     pub(in super::super) fn new(state_dir: &Path) -> Self {
-        Self { state_dir: state_dir.to_owned() }
+        Self {
+            state_dir: state_dir.to_owned(),
+        }
     }
 
     /// Connects the network namespace of the process `pid` as the jail's parameters say: `interface`, `ip4.addr`,
@@ -77,7 +79,8 @@ impl JailNetwork {
         let fail = |e: io::Error| SysError::new(format!("enter the network of {jail}"), plain(&e));
         let namespace = inside::namespace_of(pid).map_err(fail)?;
         for port in &wiring.ports {
-            let fail = |e: io::Error| SysError::new(format!("connect {jail} to {}", port.bridge.name), plain(&e));
+            let fail =
+                |e: io::Error| SysError::new(format!("connect {jail} to {}", port.bridge.name), plain(&e));
             let pair = requests::Pair {
                 host: &port.host,
                 bridge: &port.bridge,
@@ -127,16 +130,25 @@ fn plan(jail: &str, wanted: &[(String, AddrSpec)], all: &[Link], ends: &HostEnds
             Some(at) => at,
             None => {
                 let bridge = find_bridge(jail, interface, all)?;
-                wiring.ports.push(new_port(jail, bridge, spec, wiring.ports.len(), ends)?);
+                wiring
+                    .ports
+                    .push(new_port(jail, bridge, spec, wiring.ports.len(), ends)?);
                 wiring.ports.len() - 1
             }
         };
         let port = &mut wiring.ports[at];
         let address = with_length(jail, spec, &port.bridge)?;
         port.addresses.push(address);
-        let known = wiring.gateways.iter().any(|g| g.addr.is_ipv4() == address.addr.is_ipv4());
+        let known = wiring
+            .gateways
+            .iter()
+            .any(|g| g.addr.is_ipv4() == address.addr.is_ipv4());
         if let (false, Some(addr)) = (known, gateway(&port.bridge, address)) {
-            wiring.gateways.push(Gateway { port: at, addr, near: address.contains(addr) });
+            wiring.gateways.push(Gateway {
+                port: at,
+                addr,
+                near: address.contains(addr),
+            });
         }
     }
     Ok(wiring)
@@ -153,7 +165,10 @@ fn find_bridge<'a>(jail: &str, interface: &str, all: &'a [Link]) -> Result<&'a L
 fn new_port(jail: &str, bridge: &Link, spec: &AddrSpec, number: usize, ends: &HostEnds) -> Result<Port> {
     if number >= names::MOST_BRIDGES {
         let attempt = format!("connect {jail} to {}", bridge.name);
-        return Err(SysError::new(attempt, format!("a jail can be on {} bridges at most", names::MOST_BRIDGES)));
+        return Err(SysError::new(
+            attempt,
+            format!("a jail can be on {} bridges at most", names::MOST_BRIDGES),
+        ));
     }
     Ok(Port {
         bridge: bridge.clone(),
@@ -168,12 +183,22 @@ fn new_port(jail: &str, bridge: &Link, spec: &AddrSpec, number: usize, ends: &Ho
 fn with_length(jail: &str, spec: &AddrSpec, bridge: &Link) -> Result<Network> {
     if bridge.addresses.iter().any(|n| n.addr == spec.addr) {
         let attempt = format!("give {} to {jail}", spec.addr);
-        return Err(SysError::new(attempt, format!("it is the address of {} itself", bridge.name))
-            .hint("choose another address of that network"));
+        return Err(
+            SysError::new(attempt, format!("it is the address of {} itself", bridge.name))
+                .hint("choose another address of that network"),
+        );
     }
-    let around = bridge.addresses.iter().filter(|n| n.contains(spec.addr)).map(|n| n.len).max();
+    let around = bridge
+        .addresses
+        .iter()
+        .filter(|n| n.contains(spec.addr))
+        .map(|n| n.len)
+        .max();
     let alone = if spec.addr.is_ipv4() { 32 } else { 128 };
-    Ok(Network { addr: spec.addr, len: spec.len.or(around).unwrap_or(alone) })
+    Ok(Network {
+        addr: spec.addr,
+        len: spec.len.or(around).unwrap_or(alone),
+    })
 }
 
 /// The bridge's address that leads out: one in a network that both share, else any of the family.
@@ -184,7 +209,10 @@ fn gateway(bridge: &Link, address: Network) -> Option<IpAddr> {
     };
     let shares = |n: &&Network| n.contains(address.addr) || address.contains(n.addr);
     let of_family = || bridge.addresses.iter().filter(usable);
-    of_family().find(shares).or_else(|| of_family().next()).map(|n| n.addr)
+    of_family()
+        .find(shares)
+        .or_else(|| of_family().next())
+        .map(|n| n.addr)
 }
 
 /// What failed, and how.
@@ -197,7 +225,10 @@ fn configure(wiring: &Wiring) -> std::result::Result<(), Failure> {
     let all = links::all(&mut netlink).map_err(looking)?;
     let index_of = |name: &str| {
         let missing = || (format!("configure {name}"), io::Error::other("it is not there"));
-        all.iter().find(|l| l.name == name).map(|l| l.index).ok_or_else(missing)
+        all.iter()
+            .find(|l| l.name == name)
+            .map(|l| l.index)
+            .ok_or_else(missing)
     };
     requests::set_up(&mut netlink, index_of("lo")?).map_err(|e| ("bring up lo".to_owned(), e))?;
     for port in &wiring.ports {
@@ -224,8 +255,15 @@ fn configure(wiring: &Wiring) -> std::result::Result<(), Failure> {
 /// jail announces. /proc/sys/net shows the namespace of the thread that opens it (see ip-sysctl).
 fn settle_ip6(port: &Port) -> io::Result<()> {
     let has_ip6 = port.addresses.iter().any(|n| n.addr.is_ipv6());
-    let setting = if has_ip6 { ("accept_ra", "0") } else { ("disable_ipv6", "1") };
-    match std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/{}", port.inside, setting.0), setting.1) {
+    let setting = if has_ip6 {
+        ("accept_ra", "0")
+    } else {
+        ("disable_ipv6", "1")
+    };
+    match std::fs::write(
+        format!("/proc/sys/net/ipv6/conf/{}/{}", port.inside, setting.0),
+        setting.1,
+    ) {
         // A kernel without IPv6.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
@@ -242,7 +280,13 @@ mod tests {
 
     fn bridge(name: &str, addresses: &[&str]) -> Link {
         let addresses = addresses.iter().map(|a| network(a)).collect();
-        Link { name: name.to_owned(), kind: "bridge".to_owned(), mtu: 1500, addresses, ..Link::default() }
+        Link {
+            name: name.to_owned(),
+            kind: "bridge".to_owned(),
+            mtu: 1500,
+            addresses,
+            ..Link::default()
+        }
     }
 
     fn planned(wanted: &[&str], all: &[Link]) -> Result<Wiring> {
@@ -257,12 +301,38 @@ mod tests {
     #[test]
     fn lengths_and_gateways() {
         let all = [bridge("lo1", &["192.168.1.1/28", "10.0.0.1/8", "fd00::1/64"])];
-        let wiring = planned(&["lo1|192.168.1.2", "lo1|10.1.1.1", "lo1|172.16.0.1", "lo1|fd00::2", "lo1|10.0.0.9/24"], &all);
+        let wiring = planned(
+            &[
+                "lo1|192.168.1.2",
+                "lo1|10.1.1.1",
+                "lo1|172.16.0.1",
+                "lo1|fd00::2",
+                "lo1|10.0.0.9/24",
+            ],
+            &all,
+        );
         let wiring = wiring.unwrap();
         assert_eq!(wiring.ports.len(), 1);
-        let addresses: Vec<String> = wiring.ports[0].addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, ["192.168.1.2/28", "10.1.1.1/8", "172.16.0.1/32", "fd00::2/64", "10.0.0.9/24"]);
-        let gateways: Vec<String> = wiring.gateways.iter().map(|g| format!("{} {}", g.addr, g.near)).collect();
+        let addresses: Vec<String> = wiring.ports[0]
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            addresses,
+            [
+                "192.168.1.2/28",
+                "10.1.1.1/8",
+                "172.16.0.1/32",
+                "fd00::2/64",
+                "10.0.0.9/24"
+            ]
+        );
+        let gateways: Vec<String> = wiring
+            .gateways
+            .iter()
+            .map(|g| format!("{} {}", g.addr, g.near))
+            .collect();
         assert_eq!(gateways, ["192.168.1.1 true", "fd00::1 true"]);
     }
 
@@ -271,17 +341,30 @@ mod tests {
         let all = [bridge("lo1", &["192.168.1.1/28"])];
         for address in ["lo1|10.9.9.9", "lo1|192.168.1.2/32"] {
             let wiring = planned(&[address], &all).unwrap();
-            assert_eq!(wiring.gateways, [Gateway { port: 0, addr: "192.168.1.1".parse().unwrap(), near: false }]);
+            assert_eq!(
+                wiring.gateways,
+                [Gateway {
+                    port: 0,
+                    addr: "192.168.1.1".parse().unwrap(),
+                    near: false
+                }]
+            );
         }
         assert!(planned(&["lo1|fd00::2"], &all).unwrap().gateways.is_empty());
     }
 
     #[test]
     fn one_port_for_each_bridge() {
-        let all = [bridge("lo1", &["192.168.1.1/28"]), bridge("lo2", &["192.168.2.1/28"])];
+        let all = [
+            bridge("lo1", &["192.168.1.1/28"]),
+            bridge("lo2", &["192.168.2.1/28"]),
+        ];
         let wiring = planned(&["lo2|192.168.2.2", "lo1|192.168.1.2", "lo2|192.168.2.3"], &all).unwrap();
-        let ports: Vec<(&str, &str, usize)> =
-            wiring.ports.iter().map(|p| (p.bridge.name.as_str(), p.inside.as_str(), p.addresses.len())).collect();
+        let ports: Vec<(&str, &str, usize)> = wiring
+            .ports
+            .iter()
+            .map(|p| (p.bridge.name.as_str(), p.inside.as_str(), p.addresses.len()))
+            .collect();
         assert_eq!(ports, [("lo2", "eth0", 2), ("lo1", "eth1", 1)]);
         assert_ne!(wiring.ports[0].host, wiring.ports[1].host);
         assert_ne!(wiring.ports[0].mac, wiring.ports[1].mac);
@@ -289,9 +372,17 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let all = [bridge("lo1", &["192.168.1.1/28"]), Link { name: "eth0".to_owned(), ..Link::default() }];
+        let all = [
+            bridge("lo1", &["192.168.1.1/28"]),
+            Link {
+                name: "eth0".to_owned(),
+                ..Link::default()
+            },
+        ];
         let missing = planned(&["lo2|10.0.0.2"], &all).unwrap_err();
-        assert!(missing.to_string().contains("lo2") && missing.hint.unwrap().contains("qjail net create lo2"));
+        assert!(
+            missing.to_string().contains("lo2") && missing.hint.unwrap().contains("qjail net create lo2")
+        );
         let card = planned(&["eth0|10.0.0.2"], &all).unwrap_err();
         assert!(card.to_string().contains(addresses::OTHER_KIND), "{card}");
         let own = planned(&["lo1|192.168.1.1"], &all).unwrap_err();

@@ -37,11 +37,15 @@ impl Link {
 /// Every interface of the namespace, with its addresses.
 pub(super) fn all(netlink: &mut Netlink) -> io::Result<Vec<Link>> {
     let mut request = LinkMessage::default();
-    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    request
+        .attributes
+        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     let answers = netlink.dump(&RouteNetlinkMessage::GetLink(request))?;
     let mut links: Vec<Link> = answers.iter().filter_map(|payload| link(payload)).collect();
     for payload in netlink.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))? {
-        let Some((index, address)) = address(&payload) else { continue };
+        let Some((index, address)) = address(&payload) else {
+            continue;
+        };
         if let Some(link) = links.iter_mut().find(|l| l.index == index) {
             link.addresses.push(address);
         }
@@ -59,13 +63,20 @@ pub(super) fn default_routes(netlink: &mut Netlink) -> io::Result<Vec<u32>> {
     let mut request = RouteMessage::default();
     request.header.address_family = AddressFamily::Inet;
     let answers = netlink.dump(&RouteNetlinkMessage::GetRoute(request))?;
-    Ok(answers.iter().filter_map(|payload| default_route(payload)).collect())
+    Ok(answers
+        .iter()
+        .filter_map(|payload| default_route(payload))
+        .collect())
 }
 
 fn link(payload: &[u8]) -> Option<Link> {
     let message = LinkMessageBuffer::new_checked(payload).ok()?;
     let up = message.flags() & libc::IFF_UP as u32 != 0;
-    let mut link = Link { index: message.link_index(), up, ..Link::default() };
+    let mut link = Link {
+        index: message.link_index(),
+        up,
+        ..Link::default()
+    };
     for attribute in message.attributes().flatten() {
         let value = attribute.value();
         match attribute.kind() {
@@ -81,7 +92,9 @@ fn link(payload: &[u8]) -> Option<Link> {
 }
 
 fn kind(link_info: &[u8]) -> String {
-    let found = NlasIterator::new(link_info).flatten().find(|a| a.kind() == libc::IFLA_INFO_KIND);
+    let found = NlasIterator::new(link_info)
+        .flatten()
+        .find(|a| a.kind() == libc::IFLA_INFO_KIND);
     found.map(|a| text(a.value())).unwrap_or_default()
 }
 
@@ -93,7 +106,13 @@ fn address(payload: &[u8]) -> Option<(u32, Network)> {
     };
     // IFA_LOCAL is the interface's own where IFA_ADDRESS is the other end of a point-to-point link.
     let addr = value_of(libc::IFA_LOCAL).or_else(|| value_of(libc::IFA_ADDRESS))?;
-    Some((message.index(), Network { addr, len: message.prefix_len() }))
+    Some((
+        message.index(),
+        Network {
+            addr,
+            len: message.prefix_len(),
+        },
+    ))
 }
 
 fn default_route(payload: &[u8]) -> Option<u32> {
@@ -101,7 +120,10 @@ fn default_route(payload: &[u8]) -> Option<u32> {
     if message.destination_prefix_length() != 0 || message.table() != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
-    let out = message.attributes().flatten().find(|a| a.kind() == libc::RTA_OIF)?;
+    let out = message
+        .attributes()
+        .flatten()
+        .find(|a| a.kind() == libc::RTA_OIF)?;
     number(out.value())
 }
 

@@ -35,7 +35,10 @@ pub(super) fn interfaces() -> Result<Vec<Interface>> {
     let mut netlink = Netlink::open().map_err(fail)?;
     let links = links::all(&mut netlink).map_err(fail)?;
     let defaults = links::default_routes(&mut netlink).map_err(fail)?;
-    Ok(links.iter().map(|l| interface(l, defaults.contains(&l.index))).collect())
+    Ok(links
+        .iter()
+        .map(|l| interface(l, defaults.contains(&l.index)))
+        .collect())
 }
 
 fn interface(link: &Link, default_route: bool) -> Interface {
@@ -52,8 +55,11 @@ fn interface(link: &Link, default_route: bool) -> Interface {
 pub(super) fn probe() -> std::result::Result<(), (&'static str, io::Error)> {
     inside::in_new_namespace(|| {
         let mut netlink = Netlink::open().map_err(|e| ("netlink sockets", e))?;
-        requests::add_bridge(&mut netlink, "qjail", names::bridge_mac("qjail")).map_err(|e| ("bridges", e))?;
-        let bridge = links::find(&mut netlink, "qjail").map_err(|e| ("netlink sockets", e))?.unwrap_or_default();
+        requests::add_bridge(&mut netlink, "qjail", names::bridge_mac("qjail"))
+            .map_err(|e| ("bridges", e))?;
+        let bridge = links::find(&mut netlink, "qjail")
+            .map_err(|e| ("netlink sockets", e))?
+            .unwrap_or_default();
         let namespace = inside::own_namespace().map_err(|e| ("network namespaces", e))?;
         let pair = requests::Pair {
             host: "qj0",
@@ -70,7 +76,10 @@ pub(super) fn probe() -> std::result::Result<(), (&'static str, io::Error)> {
 /// The text of an error without its number.
 pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error ").next().unwrap_or_default().to_lowercase()
+    text.split(" (os error ")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
 }
 
 #[cfg(test)]

@@ -18,12 +18,17 @@ impl HostEnds {
     pub(super) fn of(state_dir: &Path, jail: &str) -> Self {
         let hash = hash(&[state_dir.as_os_str().as_encoded_bytes(), jail.as_bytes()]);
         // 48 bits: two characters, twelve digits and a number are the 15 characters that an interface's name may have.
-        Self { prefix: format!("qj{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff) }
+        Self {
+            prefix: format!("qj{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff),
+        }
     }
 
     /// The end on the jail's `number`th bridge.
     pub(super) fn name(&self, number: usize) -> String {
-        let digit = u32::try_from(number).ok().and_then(|n| char::from_digit(n, 36)).unwrap_or('z');
+        let digit = u32::try_from(number)
+            .ok()
+            .and_then(|n| char::from_digit(n, 36))
+            .unwrap_or('z');
         format!("{}{digit}", self.prefix)
     }
 
@@ -51,7 +56,9 @@ fn mac(parts: &[&[u8]]) -> Mac {
 /// FNV-1a, 64 bit: stable from one version of this program to the next, as std's hashes are not.
 fn hash(parts: &[&[u8]]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, part| step(part.iter().fold(hash, step), &0xff))
+    parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, part| {
+        step(part.iter().fold(hash, step), &0xff)
+    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -82,7 +82,9 @@ impl Answer {
     fn take(&mut self, mut datagram: &[u8], sequence: u32) -> io::Result<bool> {
         while !datagram.is_empty() {
             let message = NetlinkBuffer::new_checked(datagram).map_err(io::Error::other)?;
-            let length = (message.length() as usize).next_multiple_of(4).min(datagram.len());
+            let length = (message.length() as usize)
+                .next_multiple_of(4)
+                .min(datagram.len());
             datagram = &datagram[length..];
             if message.sequence_number() != sequence {
                 continue;
@@ -99,8 +101,14 @@ impl Answer {
 }
 
 fn outcome(payload: &[u8]) -> io::Result<()> {
-    let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.saturating_neg())) }
+    let code = payload
+        .first_chunk()
+        .map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(code.saturating_neg()))
+    }
 }
 
 /// Until no signal interrupts it.

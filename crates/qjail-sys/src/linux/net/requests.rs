@@ -34,12 +34,18 @@ pub(super) struct Pair<'a> {
 /// Makes a bridge that is up and forwards at once. Its hardware address is set, so that it does not follow that of the
 /// interfaces that come and go on it.
 pub(super) fn add_bridge(netlink: &mut Netlink, name: &str, mac: Mac) -> io::Result<()> {
-    let data = vec![InfoBridge::ForwardDelay(0), InfoBridge::StpState(BridgeStpState::Disabled)];
+    let data = vec![
+        InfoBridge::ForwardDelay(0),
+        InfoBridge::StpState(BridgeStpState::Disabled),
+    ];
     let mut message = up(LinkMessage::default());
     message.attributes = vec![
         LinkAttribute::IfName(name.to_owned()),
         LinkAttribute::Address(mac.to_vec()),
-        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(InfoData::Bridge(data))]),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Bridge),
+            LinkInfo::Data(InfoData::Bridge(data)),
+        ]),
     ];
     netlink.change(RouteNetlinkMessage::NewLink(message), NEW)
 }
@@ -69,7 +75,10 @@ pub(super) fn add_pair(netlink: &mut Netlink, pair: &Pair<'_>) -> io::Result<()>
 /// Writes the text that people see at the interface. The kernel takes it for interfaces that exist only.
 pub(super) fn set_alias(netlink: &mut Netlink, name: &str, alias: &str) -> io::Result<()> {
     let mut message = LinkMessage::default();
-    message.attributes = vec![LinkAttribute::IfName(name.to_owned()), LinkAttribute::IfAlias(alias.to_owned())];
+    message.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::IfAlias(alias.to_owned()),
+    ];
     netlink.change(RouteNetlinkMessage::SetLink(message), 0)
 }
 
@@ -98,7 +107,9 @@ pub(super) fn add_address(netlink: &mut Netlink, index: u32, address: Network) -
     let mut message = address_message(index, address);
     if address.addr.is_ipv6() {
         // The address can be used at once, not only after a second of looking for another host that has it.
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     netlink.change(RouteNetlinkMessage::NewAddress(message), NEW)
 }
@@ -118,7 +129,10 @@ fn address_message(index: u32, address: Network) -> AddressMessage {
     message.header.family = family(address.addr);
     message.header.prefix_len = address.len;
     message.header.index = index;
-    message.attributes = vec![AddressAttribute::Local(address.addr), AddressAttribute::Address(address.addr)];
+    message.attributes = vec![
+        AddressAttribute::Local(address.addr),
+        AddressAttribute::Address(address.addr),
+    ];
     message
 }
 
@@ -127,13 +141,17 @@ pub(super) fn add_route_to_host(netlink: &mut Netlink, index: u32, host: IpAddr)
     let mut message = route(index, host);
     message.header.destination_prefix_length = if host.is_ipv4() { 32 } else { 128 };
     message.header.scope = RouteScope::Link;
-    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(host)));
+    message
+        .attributes
+        .push(RouteAttribute::Destination(RouteAddress::from(host)));
     netlink.change(RouteNetlinkMessage::NewRoute(message), NEW)
 }
 
 pub(super) fn add_default_route(netlink: &mut Netlink, index: u32, gateway: IpAddr) -> io::Result<()> {
     let mut message = route(index, gateway);
-    message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
+    message
+        .attributes
+        .push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
     netlink.change(RouteNetlinkMessage::NewRoute(message), NEW)
 }
 
@@ -148,5 +166,9 @@ fn route(index: u32, of: IpAddr) -> RouteMessage {
 }
 
 fn family(of: IpAddr) -> AddressFamily {
-    if of.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+    if of.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    }
 }

@@ -27,7 +27,10 @@ struct TestBridge {
 impl TestBridge {
     fn new() -> Self {
         let net = unique();
-        let bridge = Self { name: format!("qjt{:02x}{:02x}", net.0, net.1), net };
+        let bridge = Self {
+            name: format!("qjt{:02x}{:02x}", net.0, net.1),
+            net,
+        };
         let change = ensure(&bridge.name, &[bridge.v4(), bridge.v6()]).unwrap();
         assert!(change.created);
         bridge
@@ -65,7 +68,9 @@ impl Drop for TestBridge {
 }
 
 fn unique() -> (u8, u8) {
-    let number = std::process::id().wrapping_mul(61).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    let number = std::process::id()
+        .wrapping_mul(61)
+        .wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
     // Below 10.128: out of the way of what hosts like to have.
     ((number >> 8) as u8 & 0x7f, number as u8)
 }
@@ -79,8 +84,15 @@ struct TestJail {
 
 impl TestJail {
     fn new(state_dir: &Path, name: &str) -> Self {
-        let process = Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
-        let jail = Self { process, network: JailNetwork::new(state_dir), name: name.to_owned() };
+        let process = Command::new("unshare")
+            .args(["-n", "sleep", "60"])
+            .spawn()
+            .unwrap();
+        let jail = Self {
+            process,
+            network: JailNetwork::new(state_dir),
+            name: name.to_owned(),
+        };
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
         while std::fs::read_link(format!("/proc/{}/ns/net", jail.pid())).unwrap() == own {
             std::thread::sleep(Duration::from_millis(1));
@@ -131,7 +143,10 @@ fn host_link(name: &str) -> Option<Link> {
 /// The interfaces of one jail on the host.
 fn host_ends(state_dir: &Path, jail: &str) -> Vec<Link> {
     let ends = names::HostEnds::of(state_dir, jail);
-    host_links().into_iter().filter(|l| ends.contains(&l.name)).collect()
+    host_links()
+        .into_iter()
+        .filter(|l| ends.contains(&l.name))
+        .collect()
 }
 
 /// Says a word to whoever listens there and returns the answer.
@@ -166,19 +181,31 @@ fn reaches(from: Option<&TestJail>, to: Option<&TestJail>, address: &str) -> Str
     })
 }
 
-
 #[test]
 fn a_bridge_comes_and_goes() {
     let before = interfaces().unwrap();
     let bridge = TestBridge::new();
-    let found = interfaces().unwrap().into_iter().find(|i| i.name == bridge.name).unwrap();
+    let found = interfaces()
+        .unwrap()
+        .into_iter()
+        .find(|i| i.name == bridge.name)
+        .unwrap();
     assert!(found.up && found.for_jails && !found.default_route);
     assert!(found.addresses.contains(&bridge.v4()) && found.addresses.contains(&bridge.v6()));
     assert!(before.iter().any(|i| i.name == "lo" && !i.for_jails));
 
-    assert_eq!(ensure(&bridge.name, &[bridge.v4()]).unwrap(), InterfaceChange::default());
+    assert_eq!(
+        ensure(&bridge.name, &[bridge.v4()]).unwrap(),
+        InterfaceChange::default()
+    );
     let more: Network = format!("{}/24", bridge.address(9)).parse().unwrap();
-    assert_eq!(ensure(&bridge.name, &[more]).unwrap(), InterfaceChange { created: false, added: vec![more] });
+    assert_eq!(
+        ensure(&bridge.name, &[more]).unwrap(),
+        InterfaceChange {
+            created: false,
+            added: vec![more]
+        }
+    );
 
     // The first address of a network goes, those after it stay.
     remove(&bridge.name, &[bridge.v4()], false).unwrap();
@@ -195,22 +222,36 @@ fn a_bridge_comes_and_goes() {
 fn what_belongs_to_others_is_left_alone() {
     let bridge = TestBridge::new();
     let error = ensure("lo", &[]).unwrap_err();
-    assert!(error.to_string().contains("not an interface for jails"), "{error}");
+    assert!(
+        error.to_string().contains("not an interface for jails"),
+        "{error}"
+    );
     assert!(remove("lo", &["127.0.0.1/8".parse().unwrap()], true).is_err());
     let other = format!("{}x", bridge.name);
     let error = ensure(&other, &[bridge.v4()]).unwrap_err();
     assert!(error.to_string().contains(&bridge.name), "{error}");
     assert!(host_link(&other).is_none());
     for bad in ["", "a b", "a/b", "..", "sixteen-is-too-l"] {
-        assert!(ensure(bad, &[]).unwrap_err().to_string().contains("1 to 15"), "{bad}");
+        assert!(
+            ensure(bad, &[]).unwrap_err().to_string().contains("1 to 15"),
+            "{bad}"
+        );
     }
     // A bridge that an administrator made keeps its own addresses and stays.
     let mut netlink = Netlink::open().unwrap();
     requests::add_bridge(&mut netlink, &other, [2, 1, 2, 3, 4, 5]).unwrap();
     let _guard = AdminBridge(other.clone());
-    let ours: Network = format!("10.{}.{}.129/30", bridge.net.0 | 0x80, bridge.net.1).parse().unwrap();
+    let ours: Network = format!("10.{}.{}.129/30", bridge.net.0 | 0x80, bridge.net.1)
+        .parse()
+        .unwrap();
     let change = ensure(&other, &[ours]).unwrap();
-    assert_eq!(change, InterfaceChange { created: false, added: vec![ours] });
+    assert_eq!(
+        change,
+        InterfaceChange {
+            created: false,
+            added: vec![ours]
+        }
+    );
     remove(&other, &[ours], true).unwrap();
     assert!(!host_link(&other).unwrap().addresses.contains(&ours));
 }
@@ -249,15 +290,26 @@ fn a_jail_sees_what_was_asked_for_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut params = bridge.params(2);
     params.unset("ip6.addr");
-    params.set("ip4.addr", vec![bridge.address(2), format!("{}/32", bridge.address(3))]);
+    params.set(
+        "ip4.addr",
+        vec![bridge.address(2), format!("{}/32", bridge.address(3))],
+    );
     let jail = TestJail::wired(dir.path(), "jail1", &params);
     let links = jail.links();
     let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(names, ["lo", "eth0"]);
     assert!(links.iter().all(|l| l.up));
     let addresses: Vec<String> = links[1].addresses.iter().map(ToString::to_string).collect();
-    assert_eq!(addresses, [format!("{}/24", bridge.address(2)), format!("{}/32", bridge.address(3))]);
-    let default = jail.inside(|| links::default_routes(&mut Netlink::open().unwrap())).unwrap();
+    assert_eq!(
+        addresses,
+        [
+            format!("{}/24", bridge.address(2)),
+            format!("{}/32", bridge.address(3))
+        ]
+    );
+    let default = jail
+        .inside(|| links::default_routes(&mut Netlink::open().unwrap()))
+        .unwrap();
     assert_eq!(default, [links[1].index]);
     let end = &host_ends(dir.path(), "jail1")[0];
     assert_eq!(end.alias, format!("qjail:jail1:{}", bridge.name));
@@ -274,7 +326,8 @@ fn ip6_is_usable_at_once_and_takes_no_announced_routes() {
     let jail = TestJail::wired(dir.path(), "jail1", &bridge.params(2));
     let setting = jail.inside(|| std::fs::read_to_string("/proc/sys/net/ipv6/conf/eth0/accept_ra").unwrap());
     assert_eq!(setting.trim(), "0");
-    jail.inside(|| TcpListener::bind((bridge.address6(2), 0))).unwrap();
+    jail.inside(|| TcpListener::bind((bridge.address6(2), 0)))
+        .unwrap();
 }
 
 #[test]
@@ -292,7 +345,10 @@ fn two_bridges_two_interfaces() {
     let (a, b) = (TestBridge::new(), TestBridge::new());
     let dir = tempfile::tempdir().unwrap();
     let mut params = a.params(2);
-    params.set("ip4.addr", vec![a.address(2), format!("{}|{}", b.name, b.address(2))]);
+    params.set(
+        "ip4.addr",
+        vec![a.address(2), format!("{}|{}", b.name, b.address(2))],
+    );
     let jail = TestJail::wired(dir.path(), "both", &params);
     assert_eq!(reaches(None, Some(&jail), &a.address(2)), a.address(1));
     assert_eq!(reaches(None, Some(&jail), &b.address(2)), b.address(1));
@@ -305,7 +361,10 @@ fn a_failure_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let jail = TestJail::new(dir.path(), "jail1");
     let mut params = bridge.params(2);
-    params.set("ip4.addr", vec![bridge.address(2), format!("qjtnone|{}", bridge.address(3))]);
+    params.set(
+        "ip4.addr",
+        vec![bridge.address(2), format!("qjtnone|{}", bridge.address(3))],
+    );
     let error = jail.wire(&params).unwrap_err();
     assert!(error.to_string().contains("qjtnone"), "{error}");
     assert!(error.hint.unwrap().contains("qjail net create qjtnone"));
@@ -316,7 +375,9 @@ fn a_failure_leaves_nothing() {
     assert!(host_ends(dir.path(), "jail1").is_empty());
     assert_eq!(jail.links().len(), 1);
     jail.wire(&bridge.params(2)).unwrap();
-    let error = JailNetwork::new(dir.path()).wire(i32::MAX, "jail2", &bridge.params(3)).unwrap_err();
+    let error = JailNetwork::new(dir.path())
+        .wire(i32::MAX, "jail2", &bridge.params(3))
+        .unwrap_err();
     assert!(error.to_string().contains("jail2"), "{error}");
 }
 
@@ -331,10 +392,17 @@ fn twenty_at_once() {
             ensure(&bridge.name, &[bridge.v4()]).unwrap();
             TestJail::wired(dir, name, &bridge.params(u8::try_from(n).unwrap() + 10))
         };
-        let threads: Vec<_> = names.iter().enumerate().map(|at| scope.spawn(move || start(at))).collect();
+        let threads: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|at| scope.spawn(move || start(at)))
+            .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert_eq!(reaches(Some(&jails[0]), Some(&jails[19]), &bridge.address(29)), bridge.address(10));
+    assert_eq!(
+        reaches(Some(&jails[0]), Some(&jails[19]), &bridge.address(29)),
+        bridge.address(10)
+    );
     std::thread::scope(|scope| {
         for jail in &jails {
             scope.spawn(|| jail.network.unwire(&jail.name).unwrap());
