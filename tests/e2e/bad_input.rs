@@ -5,8 +5,12 @@ use qjail_tests::Site;
 #[test]
 fn names_addresses_flavors_and_parameters() {
     let site = Site::from_host();
-    let _ = site.qjail(&["net", "create", &site.bridge(), &site.network()]).ok();
-    let _ = site.qjail(&["create", "-n", &site.bridge(), "-4", &site.address(2), "taken"]).ok();
+    let _ = site
+        .qjail(&["net", "create", &site.bridge(), &site.network()])
+        .ok();
+    let _ = site
+        .qjail(&["create", "-n", &site.bridge(), "-4", &site.address(2), "taken"])
+        .ok();
     let before = site.picture();
     let (bridge, taken, own) = (site.bridge(), site.address(2), site.address(1));
     let (net, cast) = (site.address(0), site.address(255));
@@ -21,7 +25,11 @@ fn names_addresses_flavors_and_parameters() {
         (&["create", "-f", "defualt", "a"], 1, "defualt"),
         (&["create", "-n", "nosuch0", "-4", "10.1.2.3", "a"], 1, "nosuch0"),
         (&["create", "-n", "lo", "-4", "10.1.2.3", "a"], 1, "lo"),
-        (&["create", "-n", &bridge, "-4", "10.1.2.300", "a"], 2, "10.1.2.300"),
+        (
+            &["create", "-n", &bridge, "-4", "10.1.2.300", "a"],
+            2,
+            "10.1.2.300",
+        ),
         (&["create", "-n", &bridge, "-4", "192.0.2.9", "a"], 1, "192.0.2.9"),
         (&["create", "-n", &bridge, "-4", &taken, "a"], 1, "taken"),
         (&["create", "-n", &bridge, "-4", &own, "a"], 1, &own),
@@ -49,8 +57,11 @@ fn names_addresses_flavors_and_parameters() {
     ] {
         let ran = site.qjail(args).refused(code, says);
         assert!(ran.err.contains("hint: "), "{ran:#?}");
-        assert!(ran.err.lines().filter(|l| !l.starts_with("hint: ")).count() <= 2, "{ran:#?}");
-        assert_eq!(site.picture(), before, "{args:?}");
+        assert!(
+            ran.err.lines().filter(|l| !l.starts_with("hint: ")).count() <= 2,
+            "{ran:#?}"
+        );
+        qjail_tests::same(&site.picture(), &before, &format!("{args:?}"));
     }
 }
 
@@ -59,14 +70,20 @@ fn all_objections_come_at_once() {
     let site = Site::from_host();
     let both = site.qjail(&["create", "-f", "nosuch", "-n", "nosuch0", "-4", "10.1.2.3", "a"]);
     assert_eq!(both.code, 1);
-    assert!(both.err.contains("flavor nosuch") && both.err.contains("nosuch0"), "{both:#?}");
+    assert!(
+        both.err.contains("flavor nosuch") && both.err.contains("nosuch0"),
+        "{both:#?}"
+    );
 }
 
 #[test]
 fn a_base_must_be_there() {
     let site = Site::empty();
     let none = site.qjail(&["create", "a"]).refused(1, "no base is installed");
-    assert!(none.err.contains("hint: ") && none.err.contains("qjail install"), "{none:#?}");
+    assert!(
+        none.err.contains("hint: ") && none.err.contains("qjail install"),
+        "{none:#?}"
+    );
     assert!(!site.definition("a").exists());
 }
 
@@ -78,10 +95,19 @@ fn a_typo_in_a_definition_is_named_and_hurts_no_other_jail() {
     std::fs::write(site.definition("bad"), "format = 1\nmanuel = true\n").unwrap();
     let list = site.qjail(&["list"]).ok();
     assert!(list.out.contains(" good\n"), "{list:#?}");
-    assert!(list.err.contains("bad.toml: line 2, column 1") && list.err.contains("manuel"), "{list:#?}");
+    assert!(
+        list.err.contains("bad.toml: line 2, column 1") && list.err.contains("manuel"),
+        "{list:#?}"
+    );
     let _ = site.qjail(&["start", "good"]).ok();
-    let bad = site.qjail(&["start", "bad"]).refused(1, "bad.toml: line 2, column 1");
-    assert_eq!(bad.err.lines().filter(|l| l.contains("manuel")).count(), 1, "{bad:#?}");
+    let bad = site
+        .qjail(&["start", "bad"])
+        .refused(1, "bad.toml: line 2, column 1");
+    assert_eq!(
+        bad.err.lines().filter(|l| l.contains("manuel")).count(),
+        1,
+        "{bad:#?}"
+    );
     let again = site.qjail(&["create", "bad"]).refused(1, "already exists");
     assert_eq!(again.out, "");
 }
@@ -103,7 +129,11 @@ fn delete_does_not_cross_a_mount() {
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("precious"), "x").unwrap();
     let inside = site.jails().join("a/mnt");
-    let _ = qjail_tests::sh(&format!("mount --bind {} {}", data.display(), inside.display()), &site.root).ok();
+    let _ = qjail_tests::sh(
+        &format!("mount --bind {} {}", data.display(), inside.display()),
+        &site.root,
+    )
+    .ok();
     let refused = site.qjail(&["delete", "a"]);
     let _ = qjail_tests::sh(&format!("umount {}", inside.display()), &site.root).ok();
     let refused = refused.refused(1, "mount");
@@ -125,18 +155,21 @@ fn without_root_it_says_so_before_anything_else() {
     // The program must be readable by anybody to be run as nobody.
     let copy = site.root.join("qjail");
     std::fs::copy(qjail_tests::program(), &copy).unwrap();
-    let script = script.replace(&qjail_tests::program().display().to_string(), &copy.display().to_string());
+    let script = script.replace(
+        &qjail_tests::program().display().to_string(),
+        &copy.display().to_string(),
+    );
     let ran = qjail_tests::sh(&script, &site.root);
     std::fs::remove_file(copy).unwrap();
     assert_eq!(ran.code, 1, "{ran:#?}");
     assert!(ran.err.contains("qjail must be run by root"), "{ran:#?}");
-    assert_eq!(site.picture(), before);
+    qjail_tests::same(&site.picture(), &before, "all is as before");
 }
 
 #[test]
 fn a_full_disk_leaves_all_as_it_was() {
     let site = Site::from_host();
-    let image = site.root.join("small.img");
+    let image = site.root.with_extension("img");
     let place = site.root.join("var/lib/qjail");
     let script = format!(
         "truncate -s 24M {i} && mkfs.ext4 -q -N 4096 {i} && mkdir keep && mv {p} keep/qjail && mkdir {p} && \
@@ -146,7 +179,13 @@ fn a_full_disk_leaves_all_as_it_was() {
     );
     let _ = qjail_tests::sh(&script, &site.root).ok();
     let filler = place.join("filler");
-    let _ = qjail_tests::sh(&format!("dd if=/dev/zero of={} bs=64k 2>/dev/null; truncate -s -300K {0}", filler.display()), &site.root);
+    let _ = qjail_tests::sh(
+        &format!(
+            "dd if=/dev/zero of={} bs=64k 2>/dev/null; truncate -s -300K {0}",
+            filler.display()
+        ),
+        &site.root,
+    );
     let before = site.picture();
     let full = site.qjail(&["create", "a"]);
     let after = site.picture();
@@ -155,8 +194,9 @@ fn a_full_disk_leaves_all_as_it_was() {
         site.qjail(&["create", "a"])
     };
     let _ = qjail_tests::sh(&format!("umount {}", place.display()), &site.root).ok();
+    std::fs::remove_file(&image).unwrap();
     let full = full.refused(1, "No space left");
     assert!(full.err.contains("hint: "), "{full:#?}");
-    assert_eq!(after, before);
+    qjail_tests::same(&after, &before, "a full disk");
     let _ = mended.ok();
 }

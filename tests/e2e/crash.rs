@@ -3,14 +3,17 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use qjail_tests::{Site, host_interfaces};
+use qjail_tests::Site;
 
 /// Numbers that look random and are the same in every run (Numerical Recipes' LCG).
 struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
 }
@@ -24,7 +27,12 @@ fn duration(site: &Site, args: &[&str]) -> u64 {
 
 /// Starts a command and kills it, and nothing but it, after `micros`.
 fn killed(site: &Site, args: &[&str], micros: u64) {
-    let mut child = site.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = site
+        .command(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_micros(micros));
     let _ = child.kill();
     let _ = child.wait();
@@ -37,7 +45,6 @@ fn kill_9_at_200_instants_is_repaired_by_the_next_command() {
     let _ = site.qjail(&["net", "create", &bridge, &site.network()]).ok();
     let address = site.address(7);
     let create = ["create", "-n", &bridge, "-4", &address, "victim"];
-    let interfaces = host_interfaces();
     let times = [
         duration(&site, &create),
         duration(&site, &["start", "victim"]),
@@ -51,32 +58,56 @@ fn kill_9_at_200_instants_is_repaired_by_the_next_command() {
         // create: there is a whole jail or none, and it can be made.
         killed(&site, &create, instant(0));
         let made = site.qjail(&create);
-        assert!(made.code == 0 || made.err.contains("already exists"), "round {round}: {made:#?}");
+        assert!(
+            made.code == 0 || made.err.contains("already exists"),
+            "round {round}: {made:#?}"
+        );
         // start: running or not, and it can be started.
         killed(&site, &["start", "victim"], instant(1));
         let started = site.qjail(&["start", "victim"]).ok();
-        assert!(started.out.contains("start") || started.out.contains("already running"), "{started:#?}");
+        assert!(
+            started.out.contains("start") || started.out.contains("already running"),
+            "{started:#?}"
+        );
         assert_eq!(site.inside("victim", "hostname"), "victim", "round {round}");
-        assert_eq!(host_interfaces().len(), interfaces.len() + 1, "round {round}: one veth");
+        assert_eq!(site.connected(), 1, "round {round}: one veth");
         // stop
         killed(&site, &["stop", "victim"], instant(2));
         let _ = site.qjail(&["stop", "victim"]).ok();
-        assert_eq!(host_interfaces(), interfaces, "round {round}");
+        assert_eq!(site.connected(), 0, "round {round}: no veth");
         site.assert_no_trace();
         // delete
         killed(&site, &["delete", "victim"], instant(3));
         let deleted = site.qjail(&["delete", "victim"]);
-        assert!(deleted.code == 0 || deleted.err.contains("doesn't exist"), "round {round}: {deleted:#?}");
-        assert!(!site.jails().join("victim").exists() && !site.jails().join(".old.victim").exists(), "round {round}");
+        assert!(
+            deleted.code == 0 || deleted.err.contains("doesn't exist"),
+            "round {round}: {deleted:#?}"
+        );
+        assert!(
+            !site.jails().join("victim").exists() && !site.jails().join(".old.victim").exists(),
+            "round {round}"
+        );
         assert!(!site.jails().join(".new.victim").exists(), "round {round}");
         // install: the base stays whole, old or new.
         killed(&site, &["install", "--from-host"], instant(4));
-        assert!(site.jails().join("template/etc/passwd").is_file(), "round {round}");
+        assert!(
+            site.jails().join("template/etc/passwd").is_file(),
+            "round {round}"
+        );
     }
     let _ = site.qjail(&["install", "--from-host"]).ok();
-    let left: Vec<_> = std::fs::read_dir(site.jails().join(".bases")).unwrap().flatten().collect();
-    assert!(left.iter().all(|e| !e.file_name().to_string_lossy().starts_with(".new")), "{left:?}");
-    let journal = std::fs::read_dir(site.root.join("var/lib/qjail/state/journal")).unwrap().count();
+    let left: Vec<_> = std::fs::read_dir(site.jails().join(".bases"))
+        .unwrap()
+        .flatten()
+        .collect();
+    assert!(
+        left.iter()
+            .all(|e| !e.file_name().to_string_lossy().starts_with(".new")),
+        "{left:?}"
+    );
+    let journal = std::fs::read_dir(site.root.join("var/lib/qjail/state/journal"))
+        .unwrap()
+        .count();
     assert_eq!(journal, 0);
     let _ = site.qjail(&create).ok();
     let _ = site.qjail(&["start", "victim"]).ok();
@@ -85,19 +116,50 @@ fn kill_9_at_200_instants_is_repaired_by_the_next_command() {
 #[test]
 fn sigterm_and_sigint_undo_cleanly() {
     let site = Site::from_host();
-    let interfaces = host_interfaces();
-    let _ = site.qjail(&["create", "--param", "exec.start=sleep 30", "slow"]).ok();
+    let _ = site
+        .qjail(&["net", "create", &site.bridge(), &site.network()])
+        .ok();
+    let args = [
+        "create",
+        "-n",
+        &site.bridge(),
+        "-4",
+        "auto",
+        "--param",
+        "exec.start=sleep 30",
+        "slow",
+    ];
+    let _ = site.qjail(&args).ok();
     for signal in ["TERM", "INT"] {
-        let child = site.command(&["start", "slow"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let child = site
+            .command(&["start", "slow"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_millis(700));
         let began = Instant::now();
         let _ = qjail_tests::sh(&format!("kill -{signal} {}", child.id()), &site.root).ok();
         let ended = child.wait_with_output().unwrap();
         assert!(began.elapsed() < Duration::from_secs(10), "{signal}");
-        assert_eq!(ended.status.code(), Some(1), "{signal}: {}", String::from_utf8_lossy(&ended.stderr));
-        assert!(String::from_utf8_lossy(&ended.stderr).contains("interrupted"), "{ended:?}");
-        assert!(site.qjail(&["list", "--running", "-o", "name"]).ok().out.trim_end() == "NAME");
+        assert_eq!(
+            ended.status.code(),
+            Some(1),
+            "{signal}: {}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        assert!(
+            String::from_utf8_lossy(&ended.stderr).contains("interrupted"),
+            "{ended:?}"
+        );
+        assert!(
+            site.qjail(&["list", "--running", "-o", "name"])
+                .ok()
+                .out
+                .trim_end()
+                == "NAME"
+        );
         site.assert_no_trace();
-        assert_eq!(host_interfaces(), interfaces);
+        assert_eq!(site.connected(), 0);
     }
 }

@@ -46,16 +46,35 @@ fn exec_takes_users_and_directories_of_the_jail() {
     let site = running("users");
     let run = |args: &[&str]| site.qjail(&[&["exec"], args].concat());
     assert_eq!(run(&["users", "--", "id", "-u"]).ok().out, "0\n");
-    assert_eq!(run(&["-u", "nobody", "users", "--", "id", "-un"]).ok().out, "nobody\n");
-    assert_eq!(run(&["-u", "daemon:games", "users", "--", "id", "-gn"]).ok().out, "games\n");
-    assert_eq!(run(&["-w", "/usr/share", "users", "--", "pwd", "-P"]).ok().out, "/sharedfs/usr/share\n");
+    assert_eq!(
+        run(&["-u", "nobody", "users", "--", "id", "-un"]).ok().out,
+        "nobody\n"
+    );
+    assert_eq!(
+        run(&["-u", "daemon:games", "users", "--", "id", "-gn"]).ok().out,
+        "games\n"
+    );
+    assert_eq!(
+        run(&["-w", "/usr/share", "users", "--", "pwd", "-P"]).ok().out,
+        "/sharedfs/usr/share\n"
+    );
     let unknown = run(&["-u", "nosuch", "users", "--", "true"]);
     assert_eq!(unknown.code, 125, "{unknown:#?}");
     assert!(unknown.err.contains("nosuch"), "{unknown:#?}");
     let nowhere = run(&["-w", "/no/where", "users", "--", "true"]);
     assert_ne!(nowhere.code, 0);
     assert!(nowhere.err.contains("/no/where"), "{nowhere:#?}");
-    let caps = run(&["-u", "nobody", "users", "--", "grep", "CapEff", "/proc/self/status"]).ok().out;
+    let caps = run(&[
+        "-u",
+        "nobody",
+        "users",
+        "--",
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ])
+    .ok()
+    .out;
     assert!(caps.trim_end().ends_with("0000000000000000"), "{caps}");
     gone(site, "users");
 }
@@ -68,8 +87,21 @@ fn the_callers_environment_stays_outside() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!text.contains("SECRET") && !text.contains("QJAIL"), "{text}");
     assert!(text.contains("PATH=") && text.contains("HOME="), "{text}");
-    let open = site.qjail(&["exec", "environment", "--", "/bin/sh", "-c", "ls /proc/self/fd | wc -l"]).ok().out;
-    assert!(open.trim().parse::<usize>().unwrap() <= 4, "no descriptor but 0, 1, 2 is passed in: {open}");
+    let open = site
+        .qjail(&[
+            "exec",
+            "environment",
+            "--",
+            "/bin/sh",
+            "-c",
+            "ls /proc/self/fd | wc -l",
+        ])
+        .ok()
+        .out;
+    assert!(
+        open.trim().parse::<usize>().unwrap() <= 4,
+        "no descriptor but 0, 1, 2 is passed in: {open}"
+    );
     gone(site, "environment");
 }
 
@@ -78,7 +110,9 @@ fn console_runs_a_command_line_through_the_jails_shell() {
     let site = running("conscmd");
     let run = site.qjail(&["console", "-c", "echo \"a  b\" | tr a-z A-Z; exit 3", "conscmd"]);
     assert_eq!((run.out.as_str(), run.code), ("A  B\n", 3), "{run:#?}");
-    let user = site.qjail(&["console", "-u", "nobody", "-c", "id -un", "conscmd"]).ok();
+    let user = site
+        .qjail(&["console", "-u", "nobody", "-c", "id -un", "conscmd"])
+        .ok();
     assert_eq!(user.out, "nobody\n");
     gone(site, "conscmd");
 }
@@ -96,13 +130,24 @@ fn on_a_terminal(site: &Site, line: &str, input: &str) -> qjail_tests::Ran {
 #[test]
 fn console_is_a_real_terminal() {
     let site = running("terminal");
-    let shown = on_a_terminal(site, "console terminal", "tty; stty size; echo $0 $HOME; exit 5\\n");
+    let shown = on_a_terminal(
+        site,
+        "console terminal",
+        "tty; stty size; echo $0 $HOME; exit 5\\n",
+    );
     assert!(shown.out.contains("/dev/pts/"), "{shown:#?}");
     assert!(shown.out.contains("33 77"), "{shown:#?}");
     assert!(shown.out.contains("/root"), "{shown:#?}");
     assert_eq!(shown.code, 5, "{shown:#?}");
-    let jobs = on_a_terminal(site, "console terminal", "sleep 100 & jobs; kill %%1; fg; exit\\n");
-    assert!(jobs.out.contains("sleep 100") && !jobs.out.contains("no job control"), "{jobs:#?}");
+    let jobs = on_a_terminal(
+        site,
+        "console terminal",
+        "sleep 100 & jobs; kill %%1; fg; exit\\n",
+    );
+    assert!(
+        jobs.out.contains("sleep 100") && !jobs.out.contains("no job control"),
+        "{jobs:#?}"
+    );
     let interrupt = on_a_terminal(site, "console -c 'sleep 30; echo survived' terminal", "\\003");
     assert!(!interrupt.out.contains("survived"), "{interrupt:#?}");
     gone(site, "terminal");

@@ -9,7 +9,10 @@ struct Jail<'a> {
 
 impl<'a> Jail<'a> {
     fn new(site: &'a Site, name: &'static str, params: &[&str]) -> Self {
-        let args: Vec<&str> = ["create", "--start", name].into_iter().chain(params.iter().flat_map(|p| ["--param", p])).collect();
+        let args: Vec<&str> = ["create", "--start", name]
+            .into_iter()
+            .chain(params.iter().flat_map(|p| ["--param", p]))
+            .collect();
         let _ = site.qjail(&args).ok();
         Self { site, name }
     }
@@ -20,7 +23,9 @@ impl<'a> Jail<'a> {
 
     /// Standard error of a script that must fail.
     fn fails(&self, script: &str) -> String {
-        let ran = self.site.qjail(&["exec", self.name, "--", "/bin/sh", "-c", script]);
+        let ran = self
+            .site
+            .qjail(&["exec", self.name, "--", "/bin/sh", "-c", script]);
         assert_ne!(ran.code, 0, "{ran:#?}");
         ran.err
     }
@@ -45,17 +50,34 @@ fn it_has_namespaces_of_its_own() {
     assert!(processes < 10, "only its own processes: {processes}");
     assert_eq!(jail.sh("hostname"), "spaces");
     let mounts = jail.sh("cat /proc/self/mounts");
-    assert!(!mounts.contains(jail.site.root.to_str().unwrap()), "host paths do not show: {mounts}");
+    assert!(
+        !mounts.contains(jail.site.root.to_str().unwrap()),
+        "host paths do not show: {mounts}"
+    );
 }
 
 #[test]
 fn it_has_few_capabilities_and_no_raw_sockets() {
     let jail = Jail::new(Site::shared(), "caps", &[]);
     let bounding = u64::from_str_radix(&jail.sh("grep CapBnd /proc/self/status | cut -f2"), 16).unwrap();
-    for (bit, name) in [(12, "NET_ADMIN"), (13, "NET_RAW"), (16, "SYS_MODULE"), (19, "SYS_PTRACE"), (21, "SYS_ADMIN"), (22, "SYS_BOOT"), (25, "SYS_TIME")] {
+    for (bit, name) in [
+        (12, "NET_ADMIN"),
+        (13, "NET_RAW"),
+        (16, "SYS_MODULE"),
+        (19, "SYS_PTRACE"),
+        (21, "SYS_ADMIN"),
+        (22, "SYS_BOOT"),
+        (25, "SYS_TIME"),
+    ] {
         assert_eq!(bounding >> bit & 1, 0, "CAP_{name}");
     }
-    for (bit, name) in [(0, "CHOWN"), (6, "SETGID"), (7, "SETUID"), (10, "NET_BIND_SERVICE"), (18, "SYS_CHROOT")] {
+    for (bit, name) in [
+        (0, "CHOWN"),
+        (6, "SETGID"),
+        (7, "SETUID"),
+        (10, "NET_BIND_SERVICE"),
+        (18, "SYS_CHROOT"),
+    ] {
         assert_eq!(bounding >> bit & 1, 1, "CAP_{name}");
     }
     jail.fails("ping -c 1 -W 1 127.0.0.1");
@@ -75,7 +97,9 @@ fn it_does_not_see_the_hosts_kernel_files() {
     jail.fails("echo b > /proc/sysrq-trigger");
     jail.fails("mkdir /sys/fs/cgroup/x");
     let devices = jail.sh("ls /dev");
-    for device in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fd", "stdin", "stdout", "stderr"] {
+    for device in [
+        "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fd", "stdin", "stdout", "stderr",
+    ] {
         assert!(devices.lines().any(|d| d == device), "{device}: {devices}");
     }
     for device in ["mem", "kmsg", "vda", "sda", "loop0", "kvm"] {
@@ -88,11 +112,13 @@ fn it_does_not_see_the_hosts_kernel_files() {
 fn the_hosts_program_can_not_be_reached_from_inside() {
     let jail = Jail::new(Site::shared(), "runc", &[]);
     jail.fails("cat /proc/1/exe > /dev/null");
-    jail.fails("ls /proc/1/fd/");
+    jail.fails("readlink /proc/1/exe || readlink /proc/1/fd/* || cat /proc/1/fd/* < /dev/null");
     jail.fails("cat /proc/1/maps /proc/1/environ | grep .");
-    jail.fails("dd if=/proc/1/mem bs=1 count=1 2>&1 | grep -q copied && exit 0; exit 1");
+    jail.fails("dd if=/proc/1/mem bs=1 count=1");
     // A process that enters the jail must not offer the program either, at whatever instant it is looked at.
-    let before = sh("sha256sum $QJAIL_TEST_PROGRAM", std::path::Path::new("/")).ok().out;
+    let before = sh("sha256sum $QJAIL_TEST_PROGRAM", std::path::Path::new("/"))
+        .ok()
+        .out;
     let watcher = "(for i in $(seq 3000); do for e in /proc/[0-9]*/exe; do \
                     [ \"$e\" = /proc/self/exe ] && continue; t=$(readlink $e 2>/dev/null); \
                     case \"$t\" in *memfd*|*qjail*) echo owned 2>/dev/null >> $e && echo written >> /tmp/hit;; esac; done; done) >/dev/null 2>&1 &";
@@ -100,8 +126,17 @@ fn the_hosts_program_can_not_be_reached_from_inside() {
     for _ in 0..15 {
         let _ = jail.sh("true");
     }
-    assert_eq!(jail.sh("cat /tmp/hit 2>/dev/null; true"), "", "a jail wrote to a program of the host");
-    assert_eq!(sh("sha256sum $QJAIL_TEST_PROGRAM", std::path::Path::new("/")).ok().out, before);
+    assert_eq!(
+        jail.sh("cat /tmp/hit 2>/dev/null; true"),
+        "",
+        "a jail wrote to a program of the host"
+    );
+    assert_eq!(
+        sh("sha256sum $QJAIL_TEST_PROGRAM", std::path::Path::new("/"))
+            .ok()
+            .out,
+        before
+    );
 }
 
 #[test]
@@ -133,13 +168,20 @@ fn hostile_links_in_the_root_do_not_reach_the_host() {
         let jail = site.jails().join("evil");
         let at = jail.join(place);
         let _ = std::fs::remove_dir_all(&at);
-        std::os::unix::fs::symlink(format!("../../../../../outside"), &at).unwrap();
+        std::os::unix::fs::symlink("../../../../../outside", &at).unwrap();
         let target = std::fs::canonicalize(&at);
-        assert!(target.is_ok_and(|t| t == outside), "the link must lead out for the test to mean something");
+        assert!(
+            target.is_ok_and(|t| t == outside),
+            "the link must lead out for the test to mean something"
+        );
         let before = sh("find . | sort; cat precious", &outside).out;
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         let started = site.qjail(&["start", "evil"]);
-        assert_eq!(std::fs::read_to_string("/proc/self/mounts").unwrap(), mounts, "{place}");
+        assert_eq!(
+            std::fs::read_to_string("/proc/self/mounts").unwrap(),
+            mounts,
+            "{place}"
+        );
         if started.code == 0 {
             let _ = site.qjail(&["stop", "--force", "evil"]).ok();
         } else {
@@ -147,6 +189,10 @@ fn hostile_links_in_the_root_do_not_reach_the_host() {
         }
         assert_eq!(sh("find . | sort; cat precious", &outside).out, before, "{place}");
         let _ = site.qjail(&["delete", "evil"]).ok();
-        assert_eq!(sh("find . | sort; cat precious", &outside).out, before, "delete with {place}");
+        assert_eq!(
+            sh("find . | sort; cat precious", &outside).out,
+            before,
+            "delete with {place}"
+        );
     }
 }

@@ -5,35 +5,63 @@ use qjail_tests::{Site, host_interfaces};
 #[test]
 fn a_whole_life_leaves_nothing_behind() {
     let site = Site::from_host();
-    let interfaces = host_interfaces();
     let before = site.picture();
     let (bridge, network, address) = (site.bridge(), site.network(), site.address(2));
     let _ = site.qjail(&["net", "create", &bridge, &network]).ok();
 
-    let made = site.qjail(&["create", "-n", &bridge, "-4", &address, "jail1"]).ok();
+    let made = site
+        .qjail(&["create", "-n", &bridge, "-4", &address, "jail1"])
+        .ok();
     assert_eq!(made.out, "Successfully created  jail1\n");
     let list = site.qjail(&["list"]).ok().out;
     let row = list.lines().find(|l| l.ends_with(" jail1")).expect(&list);
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["DS", "N/A", &bridge, &address, "jail1"]);
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["DS", "N/A", &bridge, &address, "jail1"]
+    );
 
-    assert_eq!(site.qjail(&["start", "jail1"]).ok().out, "Jail successfully started  jail1\n");
+    assert_eq!(
+        site.qjail(&["start", "jail1"]).ok().out,
+        "Jail successfully started  jail1\n"
+    );
     assert_eq!(site.inside("jail1", "hostname"), "jail1");
     let list = site.qjail(&["list"]).ok().out;
     assert!(list.contains("DR "), "{list}");
-    assert_eq!(site.qjail(&["start", "jail1"]).ok().out, "Jail already running.      jail1\n");
-    let running = site.qjail(&["delete", "jail1"]).refused(1, "Bypassed running jail jail1");
+    assert_eq!(
+        site.qjail(&["start", "jail1"]).ok().out,
+        "Jail already running.      jail1\n"
+    );
+    let running = site
+        .qjail(&["delete", "jail1"])
+        .refused(1, "Bypassed running jail jail1");
     assert!(running.err.contains("hint: qjail stop jail1"), "{running:?}");
 
-    assert_eq!(site.qjail(&["stop", "jail1"]).ok().out, "Jail successfully stopped  jail1\n");
-    assert_eq!(site.qjail(&["stop", "jail1"]).ok().out, "Jail already stopped.      jail1\n");
-    assert_eq!(site.qjail(&["delete", "jail1"]).ok().out, "Successfully deleted  jail1\n");
+    assert_eq!(
+        site.qjail(&["stop", "jail1"]).ok().out,
+        "Jail successfully stopped  jail1\n"
+    );
+    assert_eq!(
+        site.qjail(&["stop", "jail1"]).ok().out,
+        "Jail already stopped.      jail1\n"
+    );
+    assert_eq!(
+        site.qjail(&["delete", "jail1"]).ok().out,
+        "Successfully deleted  jail1\n"
+    );
     let _ = site.qjail(&["net", "delete", &bridge]).ok();
 
     site.assert_no_trace();
-    assert_eq!(host_interfaces(), interfaces);
-    let after: Vec<_> = site.picture().into_iter().filter(|l| !l.contains("/log/") && !l.contains("qjail.toml")).collect();
-    let before: Vec<_> = before.into_iter().filter(|l| !l.contains("/log/") && !l.contains("qjail.toml")).collect();
-    assert_eq!(after, before);
+    assert!(!host_interfaces().contains(&bridge));
+    let after: Vec<_> = site
+        .picture()
+        .into_iter()
+        .filter(|l| !l.contains("/log/") && !l.contains("qjail.toml"))
+        .collect();
+    let before: Vec<_> = before
+        .into_iter()
+        .filter(|l| !l.contains("/log/") && !l.contains("qjail.toml"))
+        .collect();
+    qjail_tests::same(&after, &before, "after a whole life");
 }
 
 #[test]
@@ -42,10 +70,20 @@ fn a_thin_jail_shares_the_base_and_can_not_write_to_it() {
     let _ = site.qjail(&["create", "thin"]).ok();
     let _ = site.qjail(&["start", "thin"]).ok();
     assert_eq!(site.inside("thin", "readlink /usr/bin"), "/sharedfs/usr/bin");
-    let write = site.qjail(&["exec", "thin", "--", "/bin/sh", "-c", "touch /usr/bin/x /sharedfs/y"]);
+    let write = site.qjail(&[
+        "exec",
+        "thin",
+        "--",
+        "/bin/sh",
+        "-c",
+        "touch /usr/bin/x /sharedfs/y",
+    ]);
     assert_ne!(write.code, 0);
     assert!(write.err.contains("Read-only file system"), "{write:?}");
-    assert_eq!(site.inside("thin", "touch /etc/mine /usr/local/mine && ls /etc/mine"), "/etc/mine");
+    assert_eq!(
+        site.inside("thin", "touch /etc/mine /usr/local/mine && ls /etc/mine"),
+        "/etc/mine"
+    );
     let _ = site.qjail(&["stop", "thin"]).ok();
     let _ = site.qjail(&["delete", "thin"]).ok();
 }
@@ -55,7 +93,13 @@ fn a_thick_jail_has_everything_of_its_own() {
     let site = Site::shared();
     let _ = site.qjail(&["create", "--thick", "thick"]).ok();
     let _ = site.qjail(&["start", "thick"]).ok();
-    assert_eq!(site.inside("thick", "touch /usr/bin/mine && test ! -L /usr/bin && ls /usr/bin/mine"), "/usr/bin/mine");
+    assert_eq!(
+        site.inside(
+            "thick",
+            "touch /usr/bin/mine && test ! -L /usr/bin && ls /usr/bin/mine"
+        ),
+        "/usr/bin/mine"
+    );
     assert!(!site.jails().join("sharedfs/usr/bin/mine").exists());
     let _ = site.qjail(&["stop", "thick"]).ok();
     let _ = site.qjail(&["delete", "thick"]).ok();
@@ -70,7 +114,10 @@ fn flavors_are_merged_and_only_into_later_jails() {
     std::fs::create_dir_all(flavor.parent().unwrap()).unwrap();
     std::fs::write(&flavor, "mirror\n").unwrap();
     let _ = site.qjail(&["create", "late"]).ok();
-    assert_eq!(std::fs::read_to_string(site.jails().join("late").join(file)).unwrap(), "mirror\n");
+    assert_eq!(
+        std::fs::read_to_string(site.jails().join("late").join(file)).unwrap(),
+        "mirror\n"
+    );
     assert!(!site.jails().join("early").join(file).exists());
     assert!(!site.jails().join("late/flavor.toml").exists());
 
@@ -78,7 +125,10 @@ fn flavors_are_merged_and_only_into_later_jails() {
     std::fs::create_dir_all(&own).unwrap();
     std::fs::write(own.join("motd"), "web\n").unwrap();
     let _ = site.qjail(&["create", "-f", "default", "-f", "web", "both"]).ok();
-    assert_eq!(std::fs::read_to_string(site.jails().join("both/etc/motd")).unwrap(), "web\n");
+    assert_eq!(
+        std::fs::read_to_string(site.jails().join("both/etc/motd")).unwrap(),
+        "web\n"
+    );
     assert!(site.jails().join("both").join(file).exists());
 }
 
@@ -88,13 +138,21 @@ fn several_names_prefixes_and_failures_in_between() {
     for name in ["web1", "web2", "db"] {
         let _ = site.qjail(&["create", name]).ok();
     }
-    let _ = site.qjail(&["create", "--param", "exec.start=exit 7", "web-broken"]).ok();
+    let _ = site
+        .qjail(&["create", "--param", "exec.start=exit 7", "web-broken"])
+        .ok();
     let some = site.qjail(&["start", "web=", "nosuch", "db"]);
     assert_eq!(some.code, 1, "{some:?}");
     for good in ["web1", "web2", "db"] {
-        assert!(some.out.contains(&format!("Jail successfully started  {good}\n")), "{some:?}");
+        assert!(
+            some.out.contains(&format!("Jail successfully started  {good}\n")),
+            "{some:?}"
+        );
     }
-    assert!(some.err.contains("start web-broken: ") && some.err.contains('7'), "{some:?}");
+    assert!(
+        some.err.contains("start web-broken: ") && some.err.contains('7'),
+        "{some:?}"
+    );
     assert!(some.err.contains("Error: Jail doesn't exist. nosuch"), "{some:?}");
     let running = site.qjail(&["list", "--running", "-o", "name"]).ok().out;
     assert_eq!(running, "NAME\ndb\nweb1\nweb2\n");
@@ -105,7 +163,9 @@ fn several_names_prefixes_and_failures_in_between() {
     let all = site.qjail(&["stop"]).ok();
     assert_eq!(all.out.matches("Jail successfully stopped").count(), 3, "{all:?}");
     site.assert_no_trace();
-    let none = site.qjail(&["stop", "x="]).refused(1, "Error: No match for group prefix. x");
+    let none = site
+        .qjail(&["stop", "x="])
+        .refused(1, "Error: No match for group prefix. x");
     assert_eq!(none.out, "");
 }
 
@@ -113,19 +173,33 @@ fn several_names_prefixes_and_failures_in_between() {
 fn dependencies_start_first_and_stop_last() {
     let site = Site::from_host();
     for name in ["app", "cache", "db"] {
-        let _ = site.qjail(&["create", "--param", "exec.start=date +%s.%N > /etc/started", name]).ok();
+        let _ = site
+            .qjail(&["create", "--param", "exec.start=date +%s.%N > /etc/started", name])
+            .ok();
     }
     let text = std::fs::read_to_string(site.definition("app")).unwrap();
     let text = text.replacen("format = 1", "format = 1\ndepend = [\"db\", \"cache\"]", 1);
     std::fs::write(site.definition("app"), text).unwrap();
     let started = site.qjail(&["start", "--jobs", "4"]).ok().out;
-    assert_eq!(started.lines().last(), Some("Jail successfully started  app"), "{started}");
+    assert_eq!(
+        started.lines().last(),
+        Some("Jail successfully started  app"),
+        "{started}"
+    );
     let when = |n: &str| -> f64 {
-        std::fs::read_to_string(site.jails().join(n).join("etc/started")).unwrap().trim().parse().unwrap()
+        std::fs::read_to_string(site.jails().join(n).join("etc/started"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
     };
     assert!(when("db") < when("app") && when("cache") < when("app"));
     let stopped = site.qjail(&["stop", "--jobs", "4"]).ok().out;
-    assert_eq!(stopped.lines().next(), Some("Jail successfully stopped  app"), "{stopped}");
+    assert_eq!(
+        stopped.lines().next(),
+        Some("Jail successfully stopped  app"),
+        "{stopped}"
+    );
     let refused = site.qjail(&["delete", "db"]).refused(1, "jail app depends on db");
     assert!(site.definition("db").exists(), "{refused:?}");
 }
@@ -133,9 +207,24 @@ fn dependencies_start_first_and_stop_last() {
 #[test]
 fn duplicates_count_up_and_pass_over_what_is_taken() {
     let site = Site::from_host();
-    let _ = site.qjail(&["net", "create", &site.bridge(), &site.network()]).ok();
-    let _ = site.qjail(&["create", "-n", &site.bridge(), "-4", &site.address(6), "taken"]).ok();
-    let _ = site.qjail(&["create", "-d", "3", "-n", &site.bridge(), "-4", &site.address(5), "w"]).ok();
+    let _ = site
+        .qjail(&["net", "create", &site.bridge(), &site.network()])
+        .ok();
+    let _ = site
+        .qjail(&["create", "-n", &site.bridge(), "-4", &site.address(6), "taken"])
+        .ok();
+    let _ = site
+        .qjail(&[
+            "create",
+            "-d",
+            "3",
+            "-n",
+            &site.bridge(),
+            "-4",
+            &site.address(5),
+            "w",
+        ])
+        .ok();
     let list = site.qjail(&["list", "w=", "-o", "name,ip"]).ok().out;
     let rows: Vec<&str> = list.lines().skip(1).collect();
     let row = |i: u32, host: u32| format!("w-{i:03}  {}", site.address(host));
@@ -148,7 +237,11 @@ fn norun_jails_are_passed_over() {
     let site = Site::from_host();
     let _ = site.qjail(&["create", "a"]).ok();
     let text = std::fs::read_to_string(site.definition("a")).unwrap();
-    std::fs::write(site.definition("a"), text.replacen("format = 1", "format = 1\nnorun = true", 1)).unwrap();
+    std::fs::write(
+        site.definition("a"),
+        text.replacen("format = 1", "format = 1\nnorun = true", 1),
+    )
+    .unwrap();
     assert_eq!(site.qjail(&["start"]).ok().out, "Bypassed norun status a\n");
     let list = site.qjail(&["list"]).ok().out;
     assert!(list.lines().any(|l| l.starts_with("DSN ")), "{list}");
@@ -158,7 +251,7 @@ fn norun_jails_are_passed_over() {
 fn json_is_data() {
     let site = Site::from_host();
     let made = site.qjail(&["create", "--json", "a"]).ok();
-    let value: serde_json::Value = serde_json::from_str(&made.out).expect(&made.out);
+    let value: serde_json::Value = serde_json::from_str(made.out.lines().next().unwrap()).expect(&made.out);
     assert_eq!(value["jail"], "a");
     let list: serde_json::Value = serde_json::from_str(&site.qjail(&["list", "--json"]).ok().out).unwrap();
     assert_eq!(list[0]["name"], "a");
@@ -174,11 +267,16 @@ fn zones_have_their_own_base_and_names_are_unique_over_them() {
     let site = Site::from_host();
     let _ = site.qjail(&["create", "a"]).ok();
     let _ = site.qjail(&["-z", "web", "install", "--from-host"]).ok();
-    let _ = site.qjail(&["-z", "web", "create", "a"]).refused(1, "Jailname already exists. a");
+    let _ = site
+        .qjail(&["-z", "web", "create", "a"])
+        .refused(1, "Jailname already exists. a");
     let _ = site.qjail(&["create", "b", "-z", "web"]).ok();
     assert!(site.root.join("var/lib/qjail/jails.web/b/etc").is_dir());
     let list = site.qjail(&["list", "-z", "web"]).ok().out;
-    assert!(list.contains("Jails in zone  web") && list.contains(" b\n") && !list.contains(" a\n"), "{list}");
+    assert!(
+        list.contains("Jails in zone  web") && list.contains(" b\n") && !list.contains(" a\n"),
+        "{list}"
+    );
     let other = site.qjail(&["start", "b"]).refused(1, "Jail doesn't exist. b");
     assert!(other.err.contains("-z web"), "{other:?}");
     let _ = site.qjail(&["-z", "web", "delete", "b"]).ok();

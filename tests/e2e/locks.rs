@@ -8,9 +8,15 @@ use qjail_tests::Site;
 #[test]
 fn one_jail_is_worked_on_by_one_command() {
     let site = Site::from_host();
-    let _ = site.qjail(&["create", "--param", "exec.start=sleep 3", "slow"]).ok();
+    let _ = site
+        .qjail(&["create", "--param", "exec.start=sleep 3", "slow"])
+        .ok();
     let _ = site.qjail(&["create", "other"]).ok();
-    let mut first = site.command(&["start", "slow"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut first = site
+        .command(&["start", "slow"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_millis(600));
     for args in [["start", "slow"], ["stop", "slow"], ["delete", "slow"]] {
         let busy = site.qjail(&args).refused(1, "being used by qjail start (pid ");
@@ -20,7 +26,10 @@ fn one_jail_is_worked_on_by_one_command() {
     let began = Instant::now();
     let _ = site.qjail(&["start", "other"]).ok();
     let _ = site.qjail(&["list"]).ok();
-    assert!(began.elapsed() < Duration::from_secs(2), "other jails do not wait");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "other jails do not wait"
+    );
     assert!(first.wait().unwrap().success());
     let _ = site.qjail(&["stop", "slow"]).ok();
 }
@@ -28,7 +37,9 @@ fn one_jail_is_worked_on_by_one_command() {
 #[test]
 fn two_creates_never_take_one_address() {
     let site = Site::from_host();
-    let _ = site.qjail(&["net", "create", &site.bridge(), &site.network()]).ok();
+    let _ = site
+        .qjail(&["net", "create", &site.bridge(), &site.network()])
+        .ok();
     let names: Vec<String> = (0..6).map(|i| format!("j{i}")).collect();
     let children: Vec<_> = names
         .iter()

@@ -1,5 +1,6 @@
 //! The real program and plugins, real jails on the real kernel. Started by `cargo xtask test`, once with the plugins built
 //! in and once with shared objects. Nothing is mocked; nothing is skipped.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod bad_input;
 mod crash;

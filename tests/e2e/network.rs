@@ -6,12 +6,24 @@ use qjail_tests::{Site, host_interfaces, sh};
 fn jails_reach_each_other_and_the_host() {
     let site = Site::shared();
     let (a, b, host) = (site.address(20), site.address(21), site.address(1));
-    let _ = site.qjail(&["create", "-n", &site.bridge(), "-4", &a, "neta"]).ok();
-    let _ = site.qjail(&["create", "-n", &site.bridge(), "-4", &b, "netb"]).ok();
+    let _ = site
+        .qjail(&["create", "-n", &site.bridge(), "-4", &a, "neta"])
+        .ok();
+    let _ = site
+        .qjail(&["create", "-n", &site.bridge(), "-4", &b, "netb"])
+        .ok();
     let _ = site.qjail(&["start", "neta", "netb"]).ok();
     let addresses = site.inside("neta", "ip -br -4 address");
-    assert!(addresses.contains(&format!("{a}/24")) && addresses.contains("127.0.0.1/8"), "{addresses}");
-    assert_eq!(site.inside("neta", "ip route | head -1").split_whitespace().nth(2), Some(host.as_str()));
+    assert!(
+        addresses.contains(&format!("{a}/24")) && addresses.contains("127.0.0.1/8"),
+        "{addresses}"
+    );
+    assert_eq!(
+        site.inside("neta", "ip route | head -1")
+            .split_whitespace()
+            .nth(2),
+        Some(host.as_str())
+    );
     // Raw sockets are off, so bash's TCP is what can be tried from inside.
     let knock = |jail: &str, to: &str, port: u16| {
         site.inside(jail, &format!("bash -c 'exec 3<>/dev/tcp/{to}/{port}; cat <&3'"))
@@ -33,9 +45,9 @@ fn jails_reach_each_other_and_the_host() {
     std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
     assert_eq!(text, "from b", "the host reaches the jail");
 
-    let before = host_interfaces().len();
+    assert_eq!(site.connected(), 2, "one veth a jail");
     let _ = site.qjail(&["stop", "neta", "netb"]).ok();
-    assert_eq!(host_interfaces().len(), before - 2, "one veth a jail, gone at stop");
+    assert_eq!(site.connected(), 0, "gone at stop");
     let _ = site.qjail(&["delete", "neta", "netb"]).ok();
 }
 
@@ -43,16 +55,32 @@ fn jails_reach_each_other_and_the_host() {
 fn ipv6_works_at_once() {
     let site = Site::from_host();
     let six = format!("fd00:{:x}::1/64", site.number);
-    let _ = site.qjail(&["net", "create", &site.bridge(), &site.network(), &six]).ok();
+    let _ = site
+        .qjail(&["net", "create", &site.bridge(), &site.network(), &six])
+        .ok();
     let address = format!("fd00:{:x}::2", site.number);
-    let _ = site.qjail(&["create", "-n", &site.bridge(), "-4", "auto", "-6", &address, "six"]).ok();
+    let _ = site
+        .qjail(&[
+            "create",
+            "-n",
+            &site.bridge(),
+            "-4",
+            "auto",
+            "-6",
+            &address,
+            "six",
+        ])
+        .ok();
     let _ = site.qjail(&["start", "six"]).ok();
     let shown = site.inside("six", "cat /proc/net/if_inet6");
     assert!(shown.contains(&format!("fd00{:04x}", site.number)), "{shown}");
     let ping = sh(&format!("ping -6 -c 1 -W 2 {address}"), &site.root).ok();
     assert!(ping.out.contains("1 received"), "{ping:?}");
     let list = site.qjail(&["list"]).ok().out;
-    assert!(list.contains(&format!("             {address}\n")), "further addresses on lines of their own: {list}");
+    assert!(
+        list.contains(&format!("             {address}\n")),
+        "further addresses on lines of their own: {list}"
+    );
 }
 
 #[test]
@@ -63,9 +91,16 @@ fn a_missing_bridge_is_made_again_at_start() {
     let _ = site.qjail(&["create", "-n", &bridge, "-4", "auto", "a"]).ok();
     let _ = sh(&format!("ip link delete {bridge}"), &site.root).ok();
     let shown = site.qjail(&["net", "list"]).ok().out;
-    assert!(shown.lines().any(|l| l.starts_with(&bridge) && l.contains("missing")), "{shown}");
+    assert!(
+        shown
+            .lines()
+            .any(|l| l.starts_with(&bridge) && l.contains("missing")),
+        "{shown}"
+    );
     let _ = site.qjail(&["start", "a"]).ok();
-    let shown = sh(&format!("ip -br -4 address show {bridge}"), &site.root).ok().out;
+    let shown = sh(&format!("ip -br -4 address show {bridge}"), &site.root)
+        .ok()
+        .out;
     assert!(shown.contains(&site.network()), "{shown}");
     let _ = site.qjail(&["stop", "a"]).ok();
     let _ = site.qjail(&["delete", "a"]).ok();

@@ -3,7 +3,10 @@
 //! It starts the program as a user would and looks at what a user would see. It does not mock anything and does not look
 //! into qjail's crates; what it makes on the host (directories, interfaces, jails) it removes, whatever happens.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "only tests use it: a failure here is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "only tests use it: a failure here is a failed test"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -16,7 +19,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// When the tests were not started by `cargo xtask test`, which sets it.
 #[must_use]
 pub fn program() -> PathBuf {
-    std::env::var_os("QJAIL_TEST_PROGRAM").expect("run these tests with `cargo xtask test`").into()
+    std::env::var_os("QJAIL_TEST_PROGRAM")
+        .expect("run these tests with `cargo xtask test`")
+        .into()
 }
 
 /// Whether the plugins are shared objects in this run (`QJAIL_TEST_LIFE`).
@@ -31,7 +36,9 @@ pub fn plugins_are_shared() -> bool {
 /// As [`program`].
 #[must_use]
 pub fn fixture() -> PathBuf {
-    std::env::var_os("QJAIL_FIXTURE").expect("run these tests with `cargo xtask test`").into()
+    std::env::var_os("QJAIL_FIXTURE")
+        .expect("run these tests with `cargo xtask test`")
+        .into()
 }
 
 /// The plugin that misbehaves on demand (`QJAIL_TEST_EVIL`).
@@ -40,7 +47,9 @@ pub fn fixture() -> PathBuf {
 /// As [`program`].
 #[must_use]
 pub fn evil_plugin() -> PathBuf {
-    std::env::var_os("QJAIL_TEST_EVIL").expect("run these tests with `cargo xtask test`").into()
+    std::env::var_os("QJAIL_TEST_EVIL")
+        .expect("run these tests with `cargo xtask test`")
+        .into()
 }
 
 /// How one run of the program ended.
@@ -59,9 +68,17 @@ pub struct Ran {
 impl Ran {
     fn new(line: String, output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
-        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let code = output
+            .status
+            .code()
+            .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { line, code, out: text(&output.stdout), err: text(&output.stderr) }
+        Self {
+            line,
+            code,
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
     }
 
     /// The same, if it ended with 0.
@@ -132,7 +149,9 @@ impl Site {
         SHARED.get_or_init(|| {
             let site = Self::empty();
             let _ = site.qjail(&["install", fixture().to_str().unwrap()]).ok();
-            let _ = site.qjail(&["net", "create", &site.bridge(), &site.network()]).ok();
+            let _ = site
+                .qjail(&["net", "create", &site.bridge(), &site.network()])
+                .ok();
             site
         })
     }
@@ -141,7 +160,9 @@ impl Site {
         if !plugins_are_shared() {
             return;
         }
-        let from: PathBuf = std::env::var_os("QJAIL_TEST_PLUGINS").expect("QJAIL_TEST_PLUGINS").into();
+        let from: PathBuf = std::env::var_os("QJAIL_TEST_PLUGINS")
+            .expect("QJAIL_TEST_PLUGINS")
+            .into();
         let to = self.plugin_dir();
         std::fs::create_dir_all(&to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
@@ -190,7 +211,11 @@ impl Site {
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.env("QJAIL_ROOT", &self.root).env("NO_COLOR", "1").args(args).stdin(Stdio::null());
+        command
+            .env("QJAIL_ROOT", &self.root)
+            .env("NO_COLOR", "1")
+            .args(args)
+            .stdin(Stdio::null());
         command
     }
 
@@ -208,7 +233,11 @@ impl Site {
     /// When it does not end with 0.
     #[track_caller]
     pub fn inside(&self, jail: &str, script: &str) -> String {
-        self.qjail(&["exec", jail, "--", "/bin/sh", "-c", script]).ok().out.trim_end().to_owned()
+        self.qjail(&["exec", jail, "--", "/bin/sh", "-c", script])
+            .ok()
+            .out
+            .trim_end()
+            .to_owned()
     }
 
     /// Every file of the site with what it holds, for comparing before and after. Locks, which stay, and times are left
@@ -219,9 +248,15 @@ impl Site {
     #[must_use]
     pub fn picture(&self) -> Vec<String> {
         let script = "find . \\( -path './var/lib/qjail/state/locks' -o -path './usr' -o -name '*.cache*' \\) -prune \
-             -o -printf '%y %m %u %g %s %p -> %l\\n' | grep -v '^d .*/state' | sort; \
+             -o -printf '%y %m %u %g %p -> %l\\n' | grep -v '^d .*/state' | sort; \
              find . -path ./usr -prune -o -path './var/lib/qjail/state' -prune -o -type f -print0 | sort -z | xargs -0 sha256sum";
         sh(script, &self.root).out.lines().map(str::to_owned).collect()
+    }
+
+    /// How many jails are connected to the site's bridge.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        std::fs::read_dir(format!("/sys/class/net/{}/brif", self.bridge())).map_or(0, Iterator::count)
     }
 
     /// Whether anything of this site is left in the kernel: processes, mounts, interfaces.
@@ -234,7 +269,9 @@ impl Site {
         let root = self.root.to_str().unwrap();
         assert!(!mounts.contains(root), "mounts are left:\n{mounts}");
         let run = self.root.join("var/lib/qjail/state/run");
-        let left: Vec<_> = std::fs::read_dir(&run).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default();
+        let left: Vec<_> = std::fs::read_dir(&run)
+            .map(|d| d.flatten().map(|e| e.path()).collect())
+            .unwrap_or_default();
         assert!(left.is_empty(), "left in {}: {left:?}", run.display());
     }
 }
@@ -250,12 +287,31 @@ impl Drop for Site {
     }
 }
 
+/// Asserts that two pictures of a site are the same, and shows what is not.
+///
+/// # Panics
+/// With the lines that only one of them has.
+#[track_caller]
+pub fn same(after: &[String], before: &[String], what: &str) {
+    let only = |a: &[String], b: &[String]| a.iter().filter(|l| !b.contains(l)).cloned().collect::<Vec<_>>();
+    let (more, less) = (only(after, before), only(before, after));
+    assert!(
+        more.is_empty() && less.is_empty(),
+        "{what}: new: {more:#?}, gone: {less:#?}"
+    );
+}
+
 /// Runs a shell script in `dir`.
 ///
 /// # Panics
 /// When it can not be started.
 pub fn sh(script: &str, dir: &Path) -> Ran {
-    let output = Command::new("sh").args(["-c", script]).current_dir(dir).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     Ran::new(script.to_owned(), &output)
 }
 
@@ -266,7 +322,9 @@ pub fn sh(script: &str, dir: &Path) -> Ran {
 #[must_use]
 pub fn host_interfaces() -> Vec<String> {
     let dir = std::fs::read_dir("/sys/class/net").unwrap();
-    let mut names: Vec<String> = dir.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = dir
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

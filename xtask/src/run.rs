@@ -102,7 +102,6 @@ pub(crate) fn build_program(release: bool, extra: &[&str]) -> Result<PathBuf> {
 
 /// Builds every plugin as a shared object and puts it into `dir`.
 pub(crate) fn build_plugins(release: bool, dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir)?;
     for plugin in PLUGINS {
         build_plugin(&format!("qjail-plugin-{plugin}"), release, dir)?;
     }
@@ -123,6 +122,7 @@ pub(crate) fn build_plugin(package: &str, release: bool, dir: &Path) -> Result<(
     let built = target()
         .join(if release { "release" } else { "debug" })
         .join(&file);
+    std::fs::create_dir_all(dir)?;
     // A new file each time: the old one may be mapped by a program that runs.
     let placed = dir.join(&file);
     let _ = std::fs::remove_file(&placed);

@@ -46,7 +46,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "qjail-plugin-host",
         &["qjail-model", "qjail-os", "qjail-plugin-abi", "qjail-plugin-api"],
     ),
-    ("qjail-plugin-testkit", &["qjail-model", "qjail-plugin-api", "qjail-plugin-host"]),
+    (
+        "qjail-plugin-testkit",
+        &["qjail-model", "qjail-plugin-api", "qjail-plugin-host"],
+    ),
     ("qjail-plugin-api", &["qjail-model", "qjail-plugin-abi"]),
     ("qjail-plugin-abi", &[]),
     (

@@ -166,7 +166,10 @@ impl Call<'_> {
             let values: Vec<_> = rows.iter().map(|r| render::row_value(r, &path(r))).collect();
             line(&serde_json::Value::from(values).to_string());
         } else if columns.is_empty() {
-            render::classic_list(self.globals.zone.as_ref().map(|z| z.as_str()), &rows);
+            render::classic_list(
+                self.globals.zone.as_ref().map(qjail_model::ZoneName::as_str),
+                &rows,
+            );
         } else {
             let heads: Vec<String> = columns.iter().map(|c| c.to_uppercase()).collect();
             let cells = |r: &qjail_core::Row| {

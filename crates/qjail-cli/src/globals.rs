@@ -36,7 +36,7 @@ impl Globals {
                 "--json" => found.json = true,
                 "--quiet" => found.quiet = true,
                 _ if word.starts_with("--root=") => {
-                    found.root = Some(PathBuf::from(&word["--root=".len()..]))
+                    found.root = Some(PathBuf::from(&word["--root=".len()..]));
                 }
                 _ if !word.starts_with('-') && found.command.is_empty() => found.command = word.to_owned(),
                 _ => {}

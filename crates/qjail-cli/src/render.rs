@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use qjail_core::{Action, Error, Plan, Row};
+use qjail_core::{Action, Error, Kind, Plan, Row};
 use qjail_plugin_api::Output;
 use serde_json::{Value, json};
 
@@ -37,8 +37,10 @@ impl Style {
             return eline(&error_value(error).to_string());
         }
         eline(&format!("qjail: {error}"));
-        if let Some(hint) = &error.hint {
-            eline(&format!("hint: {hint}"));
+        match &error.hint {
+            Some(hint) => eline(&format!("hint: {hint}")),
+            None if error.kind == Kind::Usage => eline("hint: qjail help COMMAND explains a command"),
+            None => {}
         }
         for more in &error.more {
             self.error(more);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::ArgMatches;
 use qjail_core::{Engine, Error, PluginOptions};
@@ -19,6 +20,9 @@ use crate::{help, spec};
 
 /// How many jails are started or stopped at once where the user does not say.
 const DEFAULT_JOBS: usize = 4;
+
+/// How long a plugin may think: `install` asks servers for a few bytes while it plans.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The engine, as far as it can be made before the command line is parsed: plugins have a say in what it may contain.
 pub(crate) fn engine(early: &Globals) -> Result<Engine, Error> {
@@ -64,6 +68,7 @@ fn host_config(os: &str, layout: &Layout, settings: &Settings) -> HostConfig {
         builtins: inventory::iter::<Builtin>.into_iter().collect(),
         commands: spec::core_commands(),
         globals: spec::global_options(),
+        patience: PATIENCE,
         ..HostConfig::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use qjail_model::Definition;
 use qjail_plugin_api::{At, IfExists, RcChange, Step};
 use qjail_sys::JailSpec;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,19 @@ impl fmt::Display for Action {
             Self::Step { what, .. } => f.write_str(&describe(what)),
             Self::MergeFlavor { flavor } => write!(f, "copy the files of flavor {flavor} into the jail"),
             Self::Thicken { .. } => write!(f, "copy the whole base into the jail"),
-            Self::WriteDefinition { name, .. } => write!(f, "write the definition of {name}"),
+            Self::WriteDefinition { name, text } => {
+                write!(f, "write the definition of {name}")?;
+                let params = Definition::parse(text).unwrap_or_default().params;
+                let params: Vec<String> = params
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value}"))
+                    .collect();
+                if params.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, ": {}", params.join("; "))
+                }
+            }
             Self::RemoveDefinition { name } => write!(f, "remove the definition of {name}"),
             Self::StartJail { spec } => {
                 write!(f, "start jail {}", spec.name)?;

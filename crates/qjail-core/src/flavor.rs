@@ -118,7 +118,7 @@ fn shared_links(root: &Root) -> Result<Vec<RelPath>> {
             continue;
         }
         for entry in root.list(&dir)? {
-            let path = dir.join(&entry.name).map_err(|e| Error::new(e))?;
+            let path = dir.join(&entry.name).map_err(Error::new)?;
             let shared = format!("/{SHARED}/{path}");
             if entry.kind == Kind::Link && root.read_link(&path)?.to_str() == Some(shared.as_str()) {
                 links.push(path);

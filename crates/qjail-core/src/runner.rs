@@ -99,15 +99,20 @@ impl Runner<'_> {
 
     /// Whether a step changes only the directory of a jail that is being made, which is removed as a whole.
     fn goes_with_staging(&self, step: &Step) -> bool {
-        let at = match step {
-            Step::MakeDir { at, .. }
-            | Step::WriteFile { at, .. }
-            | Step::EnsureLine { at, .. }
-            | Step::RemoveFile { at }
-            | Step::SetLink { at, .. } => at,
-            _ => return false,
+        let (Step::MakeDir { at, .. }
+        | Step::WriteFile { at, .. }
+        | Step::EnsureLine { at, .. }
+        | Step::RemoveFile { at }
+        | Step::SetLink { at, .. }) = step
+        else {
+            return false;
         };
         self.in_staging(at)
+    }
+
+    /// Whether the plan is about a jail that exists.
+    fn is_of_a_jail(&self) -> bool {
+        self.places.jail.as_deref().is_some_and(|j| !is_staging(j))
     }
 
     fn in_staging(&self, at: &At) -> bool {
@@ -193,6 +198,11 @@ impl Runner<'_> {
     pub(crate) fn undo(&self, action: &Action, undo: &Undo) -> Result<()> {
         match (action, undo) {
             (Action::StartJail { spec }, _) => Ok(self.engine.system.cleanup(spec)?),
+            // A jail that has been stopped stays so; what the stop had no time to clear away goes.
+            (Action::StopJail { spec, .. }, _) => match self.engine.system.find(&spec.name)? {
+                None => Ok(self.engine.system.cleanup(spec)?),
+                Some(_) => Ok(()),
+            },
             (
                 Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name },
                 Undo::Definition { old },
@@ -204,7 +214,7 @@ impl Runner<'_> {
                 }
             }
             (Action::Step { owner, what }, undo) => self.undo_step(owner, what, undo),
-            // What these made goes with the directory that an earlier step made; a stop is not taken back.
+            // What these made goes with the directory that an earlier step made.
             _ => Ok(()),
         }
     }
@@ -226,6 +236,8 @@ impl Runner<'_> {
             (Step::Setting { path, .. }, Undo::Setting { old }) => self
                 .engine
                 .change_setting(&setting_path(owner, path), old.as_ref()),
+            // Another jail may be on it by now; it is declared, so it stays.
+            (Step::EnsureInterface { .. }, _) if self.is_of_a_jail() => Ok(()),
             (Step::EnsureInterface { name, .. }, Undo::Interface { change }) => {
                 Ok(system.remove_interface(name, &change.added, change.created)?)
             }

@@ -170,8 +170,14 @@ fn find_top(parent: BorrowedFd<'_>, name: &OsStr) -> Outcome<Top> {
     if Kind::of_mode(found.mode) != Kind::Dir {
         return Ok(Top::Single);
     }
-    let Some(top) = open_for_removal(parent, name)? else { return Ok(Top::Gone) };
-    if same_file(&found, top.as_fd())? { Ok(Top::Dir(top)) } else { Err(ErrorKind::Changed) }
+    let Some(top) = open_for_removal(parent, name)? else {
+        return Ok(Top::Gone);
+    };
+    if same_file(&found, top.as_fd())? {
+        Ok(Top::Dir(top))
+    } else {
+        Err(ErrorKind::Changed)
+    }
 }
 
 fn open_for_removal(dir: BorrowedFd<'_>, name: &OsStr) -> Outcome<Option<OwnedFd>> {

@@ -75,27 +75,52 @@ impl Flavor {
             let message = e.message().lines().map(str::trim).collect::<Vec<_>>().join(", ");
             at(text, e.span().unwrap_or(0..0), message)
         })?;
-        let file = parsed.file.into_iter().map(|r| r.check(text)).collect::<Result<_, _>>()?;
-        Ok(Self { about: parsed.about, file })
+        let file = parsed
+            .file
+            .into_iter()
+            .map(|r| r.check(text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            about: parsed.about,
+            file,
+        })
     }
 }
 
 impl Rule {
     fn check(self, text: &str) -> Result<FlavorFile, FlavorError> {
         let path = self.path.get_ref();
-        if !path.split('/').all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\0')) {
-            return Err(at(text, self.path.span(), format!("`{path}` is no path below the flavor's directory")));
+        if !path
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains('\0'))
+        {
+            return Err(at(
+                text,
+                self.path.span(),
+                format!("`{path}` is no path below the flavor's directory"),
+            ));
         }
         let mode = self.mode.map(|m| {
             octal(m.get_ref()).ok_or_else(|| {
-                at(text, m.span(), format!("`{}` is no mode; write it in octal, such as \"0755\"", m.get_ref()))
+                at(
+                    text,
+                    m.span(),
+                    format!(
+                        "`{}` is no mode; write it in octal, such as \"0755\"",
+                        m.get_ref()
+                    ),
+                )
             })
         });
         let os = self.os.map(|os| {
             if SYSTEMS.contains(&os.get_ref().as_str()) {
                 return Ok(os.get_ref().clone());
             }
-            Err(at(text, os.span(), format!("`{}` is no system; write freebsd or linux", os.get_ref())))
+            Err(at(
+                text,
+                os.span(),
+                format!("`{}` is no system; write freebsd or linux", os.get_ref()),
+            ))
         });
         Ok(FlavorFile {
             path: path.clone(),
@@ -108,14 +133,20 @@ impl Rule {
 
 fn octal(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    u32::from_str_radix(text, 8).ok().filter(|mode| digits && *mode <= 0o7777)
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| digits && *mode <= 0o7777)
 }
 
 fn at(text: &str, span: Range<usize>, message: String) -> FlavorError {
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    FlavorError { line, column, message }
+    FlavorError {
+        line,
+        column,
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +167,13 @@ mod tests {
             unless_exists: true,
         };
         assert_eq!(flavor.file[0], rc);
-        assert_eq!(flavor.file[1], FlavorFile { path: "root/.cshrc".into(), ..FlavorFile::default() });
+        assert_eq!(
+            flavor.file[1],
+            FlavorFile {
+                path: "root/.cshrc".into(),
+                ..FlavorFile::default()
+            }
+        );
         assert_eq!(Flavor::parse("").unwrap(), Flavor::default());
     }
 

@@ -163,14 +163,14 @@ unsafe fn find_module(
     // before it looks at the rest. Both types are thin pointers to it.
     let header = unsafe { std::mem::transmute::<*const Header, AbiHeaderRef>(address.cast::<Header>()) };
     let header = header.upgrade().map_err(|e| report(&e))?;
-    let module = if ABI_MINOR >= info.abi_minor {
+    let module = if info.abi_minor > ABI_MINOR {
+        header.init_root_module::<RawPlugin_Ref>()
+    } else {
         // abi_stable takes the first layout for the older one and refuses when the second has less. Here the plugin is the
         // older side, so it comes first.
         older_plugin_fits(header).map_err(|e| AbiError::Layout { report: e })?;
         // SAFETY: just checked.
         unsafe { header.init_root_module_with_unchecked_layout::<RawPlugin_Ref>() }
-    } else {
-        header.init_root_module::<RawPlugin_Ref>()
     };
     Ok(Library {
         module: module.map_err(|e| report(&e))?,

@@ -63,7 +63,10 @@ fn read(payload: Box<dyn Any + Send>) -> Panic {
     let message = text.lines().next().unwrap_or("no message").to_owned();
     // Dropping a payload of an unknown type runs code that could panic again.
     std::mem::forget(payload);
-    Panic { message, place: PLACE.with(|p| p.borrow_mut().take()) }
+    Panic {
+        message,
+        place: PLACE.with(|p| p.borrow_mut().take()),
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +77,10 @@ mod tests {
     fn a_panic_becomes_a_value_with_its_message_and_place() {
         let caught = catch(|| panic!("no {} left\nnot one", "bread")).unwrap_err();
         assert_eq!(caught.message, "no bread left");
-        assert!(caught.place.as_ref().unwrap().contains("panics.rs:"), "{caught:?}");
+        assert!(
+            caught.place.as_ref().unwrap().contains("panics.rs:"),
+            "{caught:?}"
+        );
     }
 
     #[test]
@@ -85,7 +91,10 @@ mod tests {
                 panic!("dropped");
             }
         }
-        assert_eq!(catch(|| panic::panic_any(Bomb)).unwrap_err().message, "no message");
+        assert_eq!(
+            catch(|| panic::panic_any(Bomb)).unwrap_err().message,
+            "no message"
+        );
     }
 
     #[test]

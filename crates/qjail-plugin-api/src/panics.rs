@@ -10,6 +10,9 @@ use crate::PluginError;
 pub fn contain<T>(f: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
     qjail_plugin_abi::catch(f).unwrap_or_else(|panic| {
         let causes = panic.place.into_iter().collect();
-        Err(PluginError { causes, ..PluginError::with_code("panic", panic.message) })
+        Err(PluginError {
+            causes,
+            ..PluginError::with_code("panic", panic.message)
+        })
     })
 }

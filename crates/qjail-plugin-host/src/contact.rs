@@ -225,7 +225,7 @@ mod tests {
         }
         let began = Instant::now();
         let answer = serve(&Impatient, Duration::from_secs(60), |_| {
-            thread::sleep(Duration::from_secs(2))
+            thread::sleep(Duration::from_secs(2));
         });
         assert_eq!(answer, Err(GaveUp::Cancelled));
         assert!(began.elapsed() < Duration::from_secs(2));

@@ -23,12 +23,19 @@ pub(crate) fn is_cut_short(file: &File) -> io::Result<bool> {
     let (table, entry_size, count) = if wide {
         (word(&header, 32), u64::from(half(&header, 54)), half(&header, 56))
     } else {
-        (u64::from(int(&header, 28)), u64::from(half(&header, 42)), half(&header, 44))
+        (
+            u64::from(int(&header, 28)),
+            u64::from(half(&header, 42)),
+            half(&header, 44),
+        )
     };
     for i in 0..u64::from(count) {
         let mut entry = [0; 56];
         let entry = if wide { &mut entry[..56] } else { &mut entry[..32] };
-        if file.read_exact_at(entry, table.saturating_add(i * entry_size)).is_err() {
+        if file
+            .read_exact_at(entry, table.saturating_add(i * entry_size))
+            .is_err()
+        {
             return Ok(true);
         }
         let (offset, length) = if wide {
@@ -53,7 +60,11 @@ fn int(bytes: &[u8], at: usize) -> u32 {
 
 fn word(bytes: &[u8], at: usize) -> u64 {
     let (low, high) = (u64::from(int(bytes, at)), u64::from(int(bytes, at + 4)));
-    if cfg!(target_endian = "little") { high << 32 | low } else { low << 32 | high }
+    if cfg!(target_endian = "little") {
+        high << 32 | low
+    } else {
+        low << 32 | high
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +82,9 @@ mod tests {
         };
         assert!(!cut(program.len()));
         assert!(cut(64) && cut(500) && cut(4096) && cut(program.len() / 100));
-        assert!(!cut(0) && !cut(3), "too short to be an ELF object: the loader says so");
+        assert!(
+            !cut(0) && !cut(3),
+            "too short to be an ELF object: the loader says so"
+        );
     }
 }

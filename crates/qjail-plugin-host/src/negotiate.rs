@@ -31,7 +31,7 @@ pub(crate) fn platform(manifest: &Manifest, os: &str) -> Result<(), Refusal> {
 }
 
 /// The first capability that the plugin needs and nobody has.
-pub(crate) fn missing<'a>(manifest: &'a Manifest, has: impl Fn(&str) -> bool) -> Option<&'a str> {
+pub(crate) fn missing(manifest: &Manifest, has: impl Fn(&str) -> bool) -> Option<&str> {
     manifest.needs.iter().map(String::as_str).find(|need| !has(need))
 }
 

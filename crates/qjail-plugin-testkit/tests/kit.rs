@@ -1,4 +1,5 @@
 //! The kit itself, and the tutorial, whose code must be that of the example.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use qjail_plugin_api::serde_json::{Value, json};
 use qjail_plugin_api::{
@@ -172,9 +173,9 @@ fn the_contract_shows_real_documents() {
 /// Whether every member of `part` is in `whole`: an example may leave out what has a default, and nothing else.
 fn has_all(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => {
-            part.iter().all(|(k, p)| whole.get(k).is_some_and(|w| has_all(w, p)))
-        }
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(k, p)| whole.get(k).is_some_and(|w| has_all(w, p))),
         (Value::Array(whole), Value::Array(part)) => {
             whole.len() == part.len() && whole.iter().zip(part).all(|(w, p)| has_all(w, p))
         }
@@ -187,7 +188,10 @@ fn check_document(kind: &str, value: &Value) {
     fn same<T: serde::Serialize + serde::de::DeserializeOwned>(value: &Value) {
         let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{e}\n{value:#}"));
         let written = serde_json::to_value(&read).unwrap();
-        assert!(has_all(&written, value), "the types do not know all of\n{value:#}\nbut only\n{written:#}");
+        assert!(
+            has_all(&written, value),
+            "the types do not know all of\n{value:#}\nbut only\n{written:#}"
+        );
     }
     match kind {
         "Manifest" => same::<Manifest>(value),

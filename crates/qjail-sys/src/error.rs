@@ -19,7 +19,11 @@ pub struct SysError {
 impl SysError {
     /// An error.
     pub fn new(attempt: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { attempt: attempt.into(), why: why.to_string(), hint: None }
+        Self {
+            attempt: attempt.into(),
+            why: why.to_string(),
+            hint: None,
+        }
     }
 
     /// The same with a hint.

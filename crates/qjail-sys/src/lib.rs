@@ -21,8 +21,8 @@ mod system;
 
 pub use error::{Result, SysError};
 pub use system::{
-    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, MountSpec, Need, RcChange, Running, StopOptions,
-    System,
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, MountSpec, Need, RcChange, Running,
+    StopOptions, System,
 };
 
 use std::path::Path;
@@ -39,7 +39,11 @@ pub fn native(state_dir: &Path) -> Box<dyn System> {
 /// The name of the system this program was built for: `linux` or `freebsd`.
 #[must_use]
 pub fn native_os() -> &'static str {
-    if cfg!(target_os = "freebsd") { "freebsd" } else { "linux" }
+    if cfg!(target_os = "freebsd") {
+        "freebsd"
+    } else {
+        "linux"
+    }
 }
 
 /// Runs the hidden helper that `native` systems start themselves as (`qjail __jail …`), if `args` (without the

@@ -29,15 +29,29 @@ pub(crate) fn rel(path: &str) -> Result<RelPath, PluginError> {
 
 /// The name of the current base; none where no base is installed.
 pub(crate) fn current(context: &Context) -> Result<Option<String>, PluginError> {
-    let Some(root) = jails_root(context)? else { return Ok(None) };
+    let Some(root) = jails_root(context)? else {
+        return Ok(None);
+    };
     let link = rel(CURRENT)?;
-    if root.metadata(&link).map_err(PluginError::new)?.is_none_or(|m| m.kind != Kind::Link) {
+    if root
+        .metadata(&link)
+        .map_err(PluginError::new)?
+        .is_none_or(|m| m.kind != Kind::Link)
+    {
         return Ok(None);
     }
     let target = root.read_link(&link).map_err(PluginError::new)?;
-    let id = target.to_str().and_then(|t| t.strip_prefix(DIR)).and_then(|t| t.strip_prefix('/')).map(str::to_owned);
+    let id = target
+        .to_str()
+        .and_then(|t| t.strip_prefix(DIR))
+        .and_then(|t| t.strip_prefix('/'))
+        .map(str::to_owned);
     id.filter(|id| is_id(id)).map(Some).ok_or_else(|| {
-        let message = format!("{}/{CURRENT} leads to {}, which is no base", context.jails_dir, target.display());
+        let message = format!(
+            "{}/{CURRENT} leads to {}, which is no base",
+            context.jails_dir,
+            target.display()
+        );
         PluginError::new(message).hint("qjail install makes a new base current")
     })
 }
@@ -47,20 +61,29 @@ pub(crate) fn exists(context: &Context, id: &str) -> Result<bool, PluginError> {
     if !is_id(id) {
         return Ok(false);
     }
-    let Some(root) = jails_root(context)? else { return Ok(false) };
-    let found = root.metadata(&rel(&format!("{DIR}/{id}"))?).map_err(PluginError::new)?;
+    let Some(root) = jails_root(context)? else {
+        return Ok(false);
+    };
+    let found = root
+        .metadata(&rel(&format!("{DIR}/{id}"))?)
+        .map_err(PluginError::new)?;
     Ok(found.is_some_and(|m| m.kind == Kind::Dir))
 }
 
 /// The names of all bases of the zone, sorted.
 pub(crate) fn all(context: &Context) -> Result<Vec<String>, PluginError> {
-    let Some(root) = jails_root(context)? else { return Ok(Vec::new()) };
+    let Some(root) = jails_root(context)? else {
+        return Ok(Vec::new());
+    };
     let dir = rel(DIR)?;
     if root.metadata(&dir).map_err(PluginError::new)?.is_none() {
         return Ok(Vec::new());
     }
     let entries = root.list(&dir).map_err(PluginError::new)?;
-    let names = entries.into_iter().filter(|e| e.kind == Kind::Dir).filter_map(|e| e.name.into_string().ok());
+    let names = entries
+        .into_iter()
+        .filter(|e| e.kind == Kind::Dir)
+        .filter_map(|e| e.name.into_string().ok());
     Ok(names.filter(|n| is_id(n)).collect())
 }
 
@@ -72,8 +95,17 @@ pub(crate) fn is_id(id: &str) -> bool {
 
 /// A name for a new base: `stem-N`, N one above the highest there is or was.
 pub(crate) fn new_id(context: &Context, stem: &str) -> Result<String, PluginError> {
-    let mut stem: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "._-+".contains(c) { c } else { '-' }).take(48).collect();
+    let mut stem: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._-+".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(48)
+        .collect();
     stem = stem.trim_start_matches(['.', '-']).to_owned();
     if stem.is_empty() {
         "base".clone_into(&mut stem);
@@ -99,15 +131,28 @@ pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<Comma
         let record = Record::load(context, &id)?.unwrap_or_default();
         let is_current = current.as_deref() == Some(id.as_str());
         let zone = context.zone.as_deref();
-        let users: Vec<&str> =
-            jails.iter().filter(|j| uses(j, zone, &id, is_current)).map(|j| j.name.as_str()).collect();
-        let or_dash = |t: &str| if t.is_empty() { "-".to_owned() } else { t.to_owned() };
+        let users: Vec<&str> = jails
+            .iter()
+            .filter(|j| uses(j, zone, &id, is_current))
+            .map(|j| j.name.as_str())
+            .collect();
+        let or_dash = |t: &str| {
+            if t.is_empty() {
+                "-".to_owned()
+            } else {
+                t.to_owned()
+            }
+        };
         rows.push(vec![
             id.clone(),
             or_dash(&record.release),
             or_dash(&record.arch),
             or_dash(&record.source),
-            if record.created == 0 { "-".to_owned() } else { day_and_time(record.created) },
+            if record.created == 0 {
+                "-".to_owned()
+            } else {
+                day_and_time(record.created)
+            },
             if is_current { "yes" } else { "no" }.to_owned(),
             users.len().to_string(),
         ]);
@@ -117,9 +162,18 @@ pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<Comma
         item["jails"] = json!(users);
         data.push(item);
     }
-    let columns = ["ID", "RELEASE", "ARCH", "FROM", "CREATED", "CURRENT", "JAILS"].map(str::to_owned).to_vec();
-    let output = Output { columns, rows, data: Value::Array(data) };
-    Ok(CommandReply { plan: Plan::default(), output: Some(output) })
+    let columns = ["ID", "RELEASE", "ARCH", "FROM", "CREATED", "CURRENT", "JAILS"]
+        .map(str::to_owned)
+        .to_vec();
+    let output = Output {
+        columns,
+        rows,
+        data: Value::Array(data),
+    };
+    Ok(CommandReply {
+        plan: Plan::default(),
+        output: Some(output),
+    })
 }
 
 /// Seconds since 1970 as `2026-11-23T21:44Z` (RFC 3339 without seconds).
@@ -132,9 +186,17 @@ fn day_and_time(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}Z", rest / 3600, rest % 3600 / 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}Z",
+        rest / 3600,
+        rest % 3600 / 60
+    )
 }
 
 #[cfg(test)]
@@ -157,7 +219,11 @@ mod tests {
 
     #[test]
     fn names_of_bases() {
-        assert!(["15.0-RELEASE-1", "host-1", "debian_12+x-3"].into_iter().all(is_id));
+        assert!(
+            ["15.0-RELEASE-1", "host-1", "debian_12+x-3"]
+                .into_iter()
+                .all(is_id)
+        );
         assert!(!["", ".new-x", "-x", "a/b", "a b", ".."].into_iter().any(is_id));
     }
 }

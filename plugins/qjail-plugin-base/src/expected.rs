@@ -31,16 +31,29 @@ struct Word {
 }
 
 /// Collects what is known of the archive; fetches the MANIFEST of a server.
-pub(crate) fn known(host: &Host<'_>, request: &CommandRequest, wanted: &Wanted) -> Result<Known, PluginError> {
+pub(crate) fn known(
+    host: &Host<'_>,
+    request: &CommandRequest,
+    wanted: &Wanted,
+) -> Result<Known, PluginError> {
     let mut words = Vec::new();
     if let Some(hex) = request.options.text("sha256") {
-        let sha256 = hex.parse().map_err(|e| PluginError::with_code("usage", format!("--sha256: {e}")))?;
-        words.push(Word { sha256, from: "--sha256".to_owned() });
+        let sha256 = hex
+            .parse()
+            .map_err(|e| PluginError::with_code("usage", format!("--sha256: {e}")))?;
+        words.push(Word {
+            sha256,
+            from: "--sha256".to_owned(),
+        });
     }
     let (urls, file) = match &wanted.source {
         Source::Host => (Vec::new(), String::new()),
         Source::File { path, in_dir, .. } => {
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             words.extend(beside_file(path, &file, *in_dir)?);
             (Vec::new(), file)
         }
@@ -55,27 +68,43 @@ pub(crate) fn known(host: &Host<'_>, request: &CommandRequest, wanted: &Wanted) 
         words.push(in_manifest(&read_manifest(Path::new(path))?, &file, path)?);
     }
     words.extend(trusted(wanted.release.as_ref(), wanted.platform.as_ref(), &file)?);
-    Ok(Known { urls, sha256: agreed(&words, &file)? })
+    Ok(Known {
+        urls,
+        sha256: agreed(&words, &file)?,
+    })
 }
 
 fn agreed(words: &[Word], file: &str) -> Result<Option<Digest>, PluginError> {
-    let Some(first) = words.first() else { return Ok(None) };
+    let Some(first) = words.first() else {
+        return Ok(None);
+    };
     match words.iter().find(|w| w.sha256 != first.sha256) {
         None => Ok(Some(first.sha256)),
         Some(other) => {
-            let message =
-                format!("{} and {} disagree about the sha256 of {file}: nothing is installed", first.from, other.from);
-            Err(PluginError::new(message).hint("one of the two is of another release, or has been tampered with"))
+            let message = format!(
+                "{} and {} disagree about the sha256 of {file}: nothing is installed",
+                first.from, other.from
+            );
+            Err(PluginError::new(message)
+                .hint("one of the two is of another release, or has been tampered with"))
         }
     }
 }
 
 fn in_manifest(manifest: &Manifest, file: &str, from: &str) -> Result<Word, PluginError> {
     let entry = manifest.entry(file).ok_or_else(|| {
-        let files = manifest.entries().iter().map(|e| e.file.as_str()).collect::<Vec<_>>().join(", ");
+        let files = manifest
+            .entries()
+            .iter()
+            .map(|e| e.file.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         PluginError::new(format!("{from} does not list {file}")).hint(format!("it lists {files}"))
     })?;
-    Ok(Word { sha256: entry.sha256, from: from.to_owned() })
+    Ok(Word {
+        sha256: entry.sha256,
+        from: from.to_owned(),
+    })
 }
 
 fn parse(bytes: &[u8], from: &str) -> Result<Manifest, PluginError> {
@@ -84,7 +113,8 @@ fn parse(bytes: &[u8], from: &str) -> Result<Manifest, PluginError> {
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, PluginError> {
-    let bytes = std::fs::read(path).map_err(|e| PluginError::new(format!("read {}: {}", path.display(), reason(&e))))?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| PluginError::new(format!("read {}: {}", path.display(), reason(&e))))?;
     parse(&bytes, &path.display().to_string())
 }
 
@@ -99,13 +129,17 @@ fn beside_file(path: &Path, file: &str, in_dir: bool) -> Result<Option<Word>, Pl
     if in_dir {
         return in_manifest(&read_manifest(&beside)?, file, &from).map(Some);
     }
-    let entry = read_manifest(&beside).ok().and_then(|m| m.entry(file).map(|e| e.sha256));
+    let entry = read_manifest(&beside)
+        .ok()
+        .and_then(|m| m.entry(file).map(|e| e.sha256));
     Ok(entry.map(|sha256| Word { sha256, from }))
 }
 
 /// What pkg(8) verified of the release.
 fn trusted(release: Option<&Release>, arch: Option<&Arch>, file: &str) -> Result<Option<Word>, PluginError> {
-    let (Some(release), Some(arch)) = (release, arch) else { return Ok(None) };
+    let (Some(release), Some(arch)) = (release, arch) else {
+        return Ok(None);
+    };
     let path = PathBuf::from(TRUSTED).join(format!("{}-{}-{release}", arch.machine, arch.machine_arch));
     if !path.is_file() {
         return Ok(None);
@@ -116,7 +150,9 @@ fn trusted(release: Option<&Release>, arch: Option<&Arch>, file: &str) -> Result
 /// The MANIFEST in the directory of an archive on a server. Where there is none, nothing is known.
 fn beside_url(host: &Host<'_>, urls: &[String], file: &str) -> Result<Option<Word>, PluginError> {
     let beside: Vec<String> = urls.iter().map(|u| format!("{}/MANIFEST", dir_of(u))).collect();
-    match fetch_small(&beside, LIMIT, Expect::Manifest, &options(), &mut |_| go_on(host)) {
+    match fetch_small(&beside, LIMIT, Expect::Manifest, &quick_options(), &mut |_| {
+        go_on(host)
+    }) {
         Ok((bytes, url)) => in_manifest(&parse(&bytes, &url)?, file, &url).map(Some),
         Err(FetchError::Mirrors(failures)) if failures.iter().all(|f| is_absent(&f.error)) => Ok(None),
         Err(e) => Err(failed(&e)),
@@ -128,9 +164,13 @@ fn is_absent(error: &MirrorError) -> bool {
 }
 
 /// The MANIFEST of a release and the archive it lists; the server that answered comes first.
-fn in_release(host: &Host<'_>, dirs: &[String], words: &mut Vec<Word>) -> Result<(Vec<String>, String), PluginError> {
+fn in_release(
+    host: &Host<'_>,
+    dirs: &[String],
+    words: &mut Vec<Word>,
+) -> Result<(Vec<String>, String), PluginError> {
     let manifests: Vec<String> = dirs.iter().map(|d| format!("{d}/MANIFEST")).collect();
-    let (bytes, url) = fetch_small(&manifests, LIMIT, Expect::Manifest, &options(), &mut |_| go_on(host))
+    let (bytes, url) = fetch_small(&manifests, LIMIT, Expect::Manifest, &quick_options(), &mut |_| go_on(host))
         .map_err(|e| failed(&e).hint("a release's directory holds a MANIFEST; see -h for another mirror, --release for another release"))?;
     let manifest = parse(&bytes, &url)?;
     let file = pick(manifest.entries().iter().map(|e| e.file.as_str()))
@@ -146,12 +186,30 @@ fn in_release(host: &Host<'_>, dirs: &[String], words: &mut Vec<Word>) -> Result
 
 /// How to talk to servers; proxies are those of the environment, as for fetch(1) and curl(1).
 pub(crate) fn options() -> Options {
-    Options { proxies: Proxies::from_variables(|name| std::env::var(name).ok()), ..Options::default() }
+    Options {
+        proxies: Proxies::from_variables(|name| std::env::var(name).ok()),
+        ..Options::default()
+    }
+}
+
+/// The same for the few bytes that planning needs: a plugin that does not answer for half a minute is given up.
+fn quick_options() -> Options {
+    let seconds = std::time::Duration::from_secs(6);
+    Options {
+        connect_timeout: seconds,
+        read_timeout: seconds,
+        attempts: 1,
+        ..options()
+    }
 }
 
 /// Goes on unless the user has had enough.
 pub(crate) fn go_on(host: &Host<'_>) -> ControlFlow<()> {
-    if host.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    if host.cancelled() {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
 }
 
 /// A failed download as the plugin's error.
@@ -173,7 +231,11 @@ fn dir_of(url: &str) -> &str {
 
 /// The last part of a URL's path.
 pub(crate) fn file_of(url: &str) -> String {
-    without_query(url).rsplit('/').next().unwrap_or_default().to_owned()
+    without_query(url)
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -184,7 +246,10 @@ mod tests {
     const B: &str = "d63d5c5bd01a1e2d8b990102abd5077a26e8232bb1d02234deaed420e71f1343";
 
     fn word(hex: &str, from: &str) -> Word {
-        Word { sha256: hex.parse().unwrap(), from: from.to_owned() }
+        Word {
+            sha256: hex.parse().unwrap(),
+            from: from.to_owned(),
+        }
     }
 
     #[test]
@@ -193,7 +258,12 @@ mod tests {
         let same = agreed(&[word(A, "--sha256"), word(A, "MANIFEST")], "base.txz").unwrap();
         assert_eq!(same.unwrap().to_string(), A);
         let error = agreed(&[word(A, "--sha256"), word(B, "/x/MANIFEST")], "base.txz").unwrap_err();
-        assert!(error.message.starts_with("--sha256 and /x/MANIFEST disagree about the sha256 of base.txz"), "{error}");
+        assert!(
+            error
+                .message
+                .starts_with("--sha256 and /x/MANIFEST disagree about the sha256 of base.txz"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -42,7 +42,10 @@ pub(crate) fn steps(dir: &str) -> Vec<Step> {
     }
     dirs.sort();
     dirs.dedup();
-    let make = dirs.into_iter().map(|d| Step::MakeDir { at: At::jails(&d), mode: 0o755 });
+    let make = dirs.into_iter().map(|d| Step::MakeDir {
+        at: At::jails(&d),
+        mode: 0o755,
+    });
     let write = SHIPPED.iter().map(|f| Step::WriteFile {
         at: At::jails(&format!("{dir}/{}", f.path)),
         content: f.content.to_owned(),
@@ -72,7 +75,11 @@ mod tests {
                 assert!(meta.is_file(), "{}: only files can be shipped", path.display());
                 let below = path.strip_prefix(top()).unwrap().to_str().unwrap().to_owned();
                 // What git keeps of a mode is whether the file can be executed.
-                let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+                let mode = if meta.permissions().mode() & 0o100 == 0 {
+                    0o644
+                } else {
+                    0o755
+                };
                 found.push((below, mode));
             }
         }
@@ -93,7 +100,10 @@ mod tests {
             let flavor = qjail_model::Flavor::parse(rules.content).unwrap();
             let dir = rules.path.trim_end_matches("flavor.toml");
             for rule in &flavor.file {
-                let file = SHIPPED.iter().find(|f| f.path == format!("{dir}{}", rule.path)).expect(&rule.path);
+                let file = SHIPPED
+                    .iter()
+                    .find(|f| f.path == format!("{dir}{}", rule.path))
+                    .expect(&rule.path);
                 assert_eq!(rule.mode, Some(file.mode), "{}", rule.path);
             }
             assert!(!flavor.about.is_empty());

@@ -24,20 +24,37 @@ fn base_of(request: &HookRequest) -> Result<Result<String, Objection>, PluginErr
         if exists(context, pinned)? {
             return Ok(Ok(pinned.clone()));
         }
-        let message = format!("jail {} is pinned to base {pinned}, which does not exist", request.jail.name);
-        return Ok(Err(Objection::new(message).hint("qjail bases shows those that do")));
+        let message = format!(
+            "jail {} is pinned to base {pinned}, which does not exist",
+            request.jail.name
+        );
+        return Ok(Err(
+            Objection::new(message).hint("qjail bases shows those that do")
+        ));
     }
     match current(context)? {
-        None => Ok(Err(Objection::new("no base is installed in this zone").hint(install_hint(context)))),
+        None => Ok(Err(
+            Objection::new("no base is installed in this zone").hint(install_hint(context))
+        )),
         Some(id) if exists(context, &id)? => Ok(Ok(id)),
-        Some(id) => Ok(Err(Objection::new(format!("the current base {id} of this zone does not exist"))
-            .hint(install_hint(context)))),
+        Some(id) => Ok(Err(Objection::new(format!(
+            "the current base {id} of this zone does not exist"
+        ))
+        .hint(install_hint(context)))),
     }
 }
 
 fn install_hint(context: &Context) -> String {
-    let zone = context.zone.as_ref().map(|z| format!("-z {z} ")).unwrap_or_default();
-    let how = if context.os == "linux" { " --from-host, or qjail install FILE" } else { "" };
+    let zone = context
+        .zone
+        .as_ref()
+        .map(|z| format!("-z {z} "))
+        .unwrap_or_default();
+    let how = if context.os == "linux" {
+        " --from-host, or qjail install FILE"
+    } else {
+        ""
+    };
     format!("install one first: qjail {zone}install{how}")
 }
 
@@ -46,7 +63,10 @@ pub(crate) fn plan_start(request: &HookRequest) -> Result<Plan, PluginError> {
     if request.jail.thick {
         return Ok(Plan::default());
     }
-    let id = base_of(request)?.map_err(|o| PluginError { hint: o.hint, ..PluginError::new(o.message) })?;
+    let id = base_of(request)?.map_err(|o| PluginError {
+        hint: o.hint,
+        ..PluginError::new(o.message)
+    })?;
     let context = &request.context;
     let shared = Mount {
         source: format!("{}/{DIR}/{id}/{SHARED}", context.jails_dir),
@@ -59,5 +79,8 @@ pub(crate) fn plan_start(request: &HookRequest) -> Result<Plan, PluginError> {
         target: format!("{SHARED}/{dir}"),
         read_only: true,
     });
-    Ok(Plan { mounts: std::iter::once(shared).chain(of_host).collect(), ..Plan::default() })
+    Ok(Plan {
+        mounts: std::iter::once(shared).chain(of_host).collect(),
+        ..Plan::default()
+    })
 }

@@ -43,40 +43,87 @@ const DIRS: usize = 3;
 fn frame(context: &Context, id: &str) -> Result<Plan, PluginError> {
     let records = record::dir(context);
     let mut steps = vec![
-        Step::MakeDir { at: At::jails(DIR), mode: 0o755 },
-        Step::MakeDir { at: At::state(&records), mode: 0o700 },
-        Step::MakeDir { at: At::state(DOWNLOADS), mode: 0o700 },
+        Step::MakeDir {
+            at: At::jails(DIR),
+            mode: 0o755,
+        },
+        Step::MakeDir {
+            at: At::state(&records),
+            mode: 0o700,
+        },
+        Step::MakeDir {
+            at: At::state(DOWNLOADS),
+            mode: 0o700,
+        },
         // Archives of jails hold their passwords.
-        Step::MakeDir { at: At::jails("archive"), mode: 0o700 },
+        Step::MakeDir {
+            at: At::jails("archive"),
+            mode: 0o700,
+        },
     ];
     steps.extend(flavors::steps("flavors"));
     for (name, target) in LINKS {
         if !is_link_to(context, name, target)? {
-            steps.push(Step::SetLink { at: At::jails(name), target: target.to_owned() });
+            steps.push(Step::SetLink {
+                at: At::jails(name),
+                target: target.to_owned(),
+            });
         }
     }
     let commit = vec![
-        Step::Rename { from: At::jails(&staging(id)), to: At::jails(&format!("{DIR}/{id}")) },
-        Step::Rename { from: At::state(&staged_record(&records, id)), to: At::state(&record::file(context, id)) },
-        Step::SetLink { at: At::jails(CURRENT), target: format!("{DIR}/{id}") },
+        Step::Rename {
+            from: At::jails(&staging(id)),
+            to: At::jails(&format!("{DIR}/{id}")),
+        },
+        Step::Rename {
+            from: At::state(&staged_record(&records, id)),
+            to: At::state(&record::file(context, id)),
+        },
+        Step::SetLink {
+            at: At::jails(CURRENT),
+            target: format!("{DIR}/{id}"),
+        },
     ];
     let notes = vec!["Successfully installed qjail system.".to_owned()];
-    Ok(Plan { steps, commit, notes, ..Plan::default() })
+    Ok(Plan {
+        steps,
+        commit,
+        notes,
+        ..Plan::default()
+    })
 }
 
 /// The steps that make the base, and those that clear up after it.
-fn making(host: &Host<'_>, wanted: &Wanted, known: &Known, id: &str) -> Result<(Vec<Step>, Vec<Step>), PluginError> {
+fn making(
+    host: &Host<'_>,
+    wanted: &Wanted,
+    known: &Known,
+    id: &str,
+) -> Result<(Vec<Step>, Vec<Step>), PluginError> {
     if wanted.source == Source::Host {
         let info = host.info()?;
-        let data = FromHost { id: id.to_owned(), release: info.release, arch: wanted.arch.clone() };
-        return Ok((vec![step(op::FROM_HOST, "make a base of the running system".to_owned(), &data)?], Vec::new()));
+        let data = FromHost {
+            id: id.to_owned(),
+            release: info.release,
+            arch: wanted.arch.clone(),
+        };
+        return Ok((
+            vec![step(
+                op::FROM_HOST,
+                "make a base of the running system".to_owned(),
+                &data,
+            )?],
+            Vec::new(),
+        ));
     }
     let sha256 = known.sha256.map(|d| d.to_string());
     let mut steps = Vec::new();
     let mut cleanup = Vec::new();
     let (archive, source) = match &wanted.source {
         Source::File { path, .. } => {
-            let text = path.to_str().ok_or_else(|| PluginError::new(format!("{}: the name is no UTF-8", path.display())))?;
+            let text = path
+                .to_str()
+                .ok_or_else(|| PluginError::new(format!("{}: the name is no UTF-8", path.display())))?;
             (Archive::File(text.to_owned()), text.to_owned())
         }
         _ => {
@@ -84,29 +131,57 @@ fn making(host: &Host<'_>, wanted: &Wanted, known: &Known, id: &str) -> Result<(
             // The name is the same the next time: that is how a broken download is found again.
             let first = sha256.as_ref().map_or(id, |hex| &hex[..16]);
             let file = plain(&format!("{first}-{}", expected::file_of(&url)));
-            let data = Fetch { urls: known.urls.clone(), file: file.clone(), sha256: sha256.clone() };
+            let data = Fetch {
+                urls: known.urls.clone(),
+                file: file.clone(),
+                sha256: sha256.clone(),
+            };
             steps.push(step(op::FETCH, format!("download {}", shown(&url)), &data)?);
-            cleanup.push(Step::RemoveFile { at: At::state(&format!("{DOWNLOADS}/{file}")) });
+            cleanup.push(Step::RemoveFile {
+                at: At::state(&format!("{DOWNLOADS}/{file}")),
+            });
             (Archive::Download(file), shown(&url))
         }
     };
-    let check = if sha256.is_some() { "verify and unpack" } else { "unpack" };
-    let data = Extract { id: id.to_owned(), archive, sha256, source: source.clone(), arch: wanted.arch.clone() };
+    let check = if sha256.is_some() {
+        "verify and unpack"
+    } else {
+        "unpack"
+    };
+    let data = Extract {
+        id: id.to_owned(),
+        archive,
+        sha256,
+        source: source.clone(),
+        arch: wanted.arch.clone(),
+    };
     steps.push(step(op::EXTRACT, format!("{check} {source}"), &data)?);
     let data = Split { id: id.to_owned() };
-    steps.push(step(op::SPLIT, format!("divide base {id} into sharedfs and template"), &data)?);
+    steps.push(step(
+        op::SPLIT,
+        format!("divide base {id} into sharedfs and template"),
+        &data,
+    )?);
     Ok((steps, cleanup))
 }
 
 /// A name for a file, of characters that need no care.
 fn plain(name: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     name.chars().map(keep).take(128).collect()
 }
 
 /// A URL without user and password.
 fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let host = rest[..end].rsplit('@').next().unwrap_or_default();
     format!("{scheme}://{host}{}", &rest[end..])
@@ -122,11 +197,16 @@ fn unverified(wanted: &Wanted, known: &Known) -> Option<String> {
 
 /// The names that the links need must be free, or links.
 fn check_place(context: &Context) -> Result<(), PluginError> {
-    let Some(root) = jails_root(context)? else { return Ok(()) };
+    let Some(root) = jails_root(context)? else {
+        return Ok(());
+    };
     for name in ["sharedfs", "template", CURRENT] {
         let found = root.metadata(&rel(name)?).map_err(PluginError::new)?;
         if found.is_some_and(|m| m.kind != Kind::Link) {
-            let message = format!("{}/{name} is in the way: it is no link of qjail's", context.jails_dir);
+            let message = format!(
+                "{}/{name} is in the way: it is no link of qjail's",
+                context.jails_dir
+            );
             return Err(PluginError::new(message)
                 .hint("it may be from qjail 5.x: move it away, or install into a zone of its own with -z"));
         }
@@ -135,7 +215,9 @@ fn check_place(context: &Context) -> Result<(), PluginError> {
 }
 
 fn is_link_to(context: &Context, name: &str, target: &str) -> Result<bool, PluginError> {
-    let Some(root) = jails_root(context)? else { return Ok(false) };
+    let Some(root) = jails_root(context)? else {
+        return Ok(false);
+    };
     let path = rel(name)?;
     if root.metadata(&path).map_err(PluginError::new)?.is_none() {
         return Ok(false);
@@ -145,29 +227,51 @@ fn is_link_to(context: &Context, name: &str, target: &str) -> Result<bool, Plugi
 
 /// A base must not be newer than the kernel that it will run on.
 fn check_release(host: &Host<'_>, context: &Context, wanted: &Wanted) -> Result<(), PluginError> {
-    let Some(release) = wanted.release.as_ref().filter(|_| context.os == "freebsd") else { return Ok(()) };
+    let Some(release) = wanted.release.as_ref().filter(|_| context.os == "freebsd") else {
+        return Ok(());
+    };
     newer_than_kernel(host, release)
 }
 
 /// Refuses a release that the running kernel is too old for.
 pub(crate) fn newer_than_kernel(host: &Host<'_>, release: &qjail_model::Release) -> Result<(), PluginError> {
     let kernel = host.info()?.kernel;
-    let Ok(running) = kernel.parse::<qjail_model::Release>() else { return Ok(()) };
+    let Ok(running) = kernel.parse::<qjail_model::Release>() else {
+        return Ok(());
+    };
     if release.runs_on(&running) {
         return Ok(());
     }
-    Err(PluginError::new(format!("base {release} is newer than the running kernel, which is {kernel}"))
-        .hint("update the host first, or install a base that is not newer than it"))
+    Err(PluginError::new(format!(
+        "base {release} is newer than the running kernel, which is {kernel}"
+    ))
+    .hint("update the host first, or install a base that is not newer than it"))
 }
 
 /// Refuses what can not fit. A compressed base grows to more than twice its size.
 fn check_space(context: &Context, wanted: &Wanted) -> Result<(), PluginError> {
-    let Source::File { path, size, compressed, .. } = &wanted.source else { return Ok(()) };
-    let needed = if *compressed { size.saturating_mul(2) } else { *size };
+    let Source::File {
+        path,
+        size,
+        compressed,
+        ..
+    } = &wanted.source
+    else {
+        return Ok(());
+    };
+    let needed = if *compressed {
+        size.saturating_mul(2)
+    } else {
+        *size
+    };
     let jails = std::path::Path::new(&context.jails_dir);
-    let Some(place) = jails.ancestors().find(|p| p.is_dir()) else { return Ok(()) };
+    let Some(place) = jails.ancestors().find(|p| p.is_dir()) else {
+        return Ok(());
+    };
     // What can not be asked is found out while unpacking.
-    let Ok(stat) = rustix::fs::statvfs(place) else { return Ok(()) };
+    let Ok(stat) = rustix::fs::statvfs(place) else {
+        return Ok(());
+    };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if needed <= free {
         return Ok(());
@@ -189,7 +293,13 @@ fn log_on(context: &Context) -> Result<Option<Step>, PluginError> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(PluginError::new(format!("read {}: {}", path.display(), source::reason(&e)))),
+        Err(e) => {
+            return Err(PluginError::new(format!(
+                "read {}: {}",
+                path.display(),
+                source::reason(&e)
+            )));
+        }
     };
     Ok(with_log(&text).map(|content| Step::WriteFile {
         at: At::config("qjail.toml"),
@@ -204,7 +314,9 @@ fn with_log(text: &str) -> Option<String> {
     let is_log = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.trim() == "log");
     // Keys of the file itself stand before the first table.
     let head = text.lines().take_while(|l| !l.trim_start().starts_with('['));
-    let Some(line) = head.into_iter().find(|l| is_log(l)) else { return Some(format!("log = true\n{text}")) };
+    let Some(line) = head.into_iter().find(|l| is_log(l)) else {
+        return Some(format!("log = true\n{text}"));
+    };
     let (_, value) = line.split_once('=')?;
     (value.split('#').next().map(str::trim) != Some("true")).then(|| text.replacen(line, "log = true", 1))
 }
@@ -218,7 +330,10 @@ mod tests {
         for (before, after) in [
             ("", Some("log = true\n")),
             ("log = true # yes\n", None),
-            ("# my own\nlog = false\n[plugin.x]\nlog = false\n", Some("# my own\nlog = true\n[plugin.x]\nlog = false\n")),
+            (
+                "# my own\nlog = false\n[plugin.x]\nlog = false\n",
+                Some("# my own\nlog = true\n[plugin.x]\nlog = false\n"),
+            ),
             ("[plugins]\nlog = 1\n", Some("log = true\n[plugins]\nlog = 1\n")),
         ] {
             assert_eq!(with_log(before).as_deref(), after, "{before}");

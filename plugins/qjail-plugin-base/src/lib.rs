@@ -26,8 +26,8 @@ mod steps;
 mod tests;
 
 use qjail_plugin_api::{
-    ArgSpec, CommandReply, CommandRequest, CommandSpec, Event, Example, HookRequest, HookSpec, Host, Manifest, Objection,
-    Plan, Plugin, PluginError, Point, StepRequest, ValueKind, export_plugin,
+    ArgSpec, CommandReply, CommandRequest, CommandSpec, Event, Example, HookRequest, HookSpec, Host,
+    Manifest, Objection, Plan, Plugin, PluginError, Point, StepRequest, ValueKind, export_plugin,
 };
 
 /// The plugin.
@@ -41,10 +41,20 @@ impl Plugin for Base {
             commands: vec![install_spec(), bases_spec()],
             // Mounts come before addresses: what the start needs first is asked first.
             hooks: vec![
-                HookSpec { order: -10, ..HookSpec::new(Event::Create, Point::Pre) },
-                HookSpec { order: -10, ..HookSpec::new(Event::Start, Point::Pre) },
+                HookSpec {
+                    order: -10,
+                    ..HookSpec::new(Event::Create, Point::Pre)
+                },
+                HookSpec {
+                    order: -10,
+                    ..HookSpec::new(Event::Start, Point::Pre)
+                },
             ],
-            ..Manifest::new("base", env!("CARGO_PKG_VERSION"), "The shared base system of jails")
+            ..Manifest::new(
+                "base",
+                env!("CARGO_PKG_VERSION"),
+                "The shared base system of jails",
+            )
         }
     }
 
@@ -66,7 +76,10 @@ impl Plugin for Base {
         match request.command.first().map(String::as_str) {
             Some("install") => install::command(host, request),
             Some("bases") => bases::command(host, request),
-            _ => Err(PluginError::with_code("unknown-op", "base has the commands install and bases")),
+            _ => Err(PluginError::with_code(
+                "unknown-op",
+                "base has the commands install and bases",
+            )),
         }
     }
 
@@ -87,21 +100,52 @@ fn install_spec() -> CommandSpec {
             "A base archive, a directory that holds base.txz, or where either is on a server [default: FreeBSD: the \
              host's release from the official servers]",
         ),
-        ArgSpec::option("from", Some('f'), "PATH", "The directory that holds base.txz, or the archive")
-            .of(ValueKind::Path)
-            .conflicts(&["source"]),
+        ArgSpec::option(
+            "from",
+            Some('f'),
+            "PATH",
+            "The directory that holds base.txz, or the archive",
+        )
+        .of(ValueKind::Path)
+        .conflicts(&["source"]),
         ArgSpec {
             aliases: vec!["mirror".to_owned()],
-            ..ArgSpec::option("host", Some('h'), "HOST|URL", "Another mirror of FreeBSD's releases").multiple()
+            ..ArgSpec::option(
+                "host",
+                Some('h'),
+                "HOST|URL",
+                "Another mirror of FreeBSD's releases",
+            )
+            .multiple()
         }
         .conflicts(&["source", "from"]),
-        ArgSpec::option("release", None, "RELEASE", "FreeBSD's release, such as 15.0-RELEASE").of(ValueKind::Release),
-        ArgSpec::option("arch", None, "ARCH", "FreeBSD's architecture, such as amd64 or aarch64"),
-        ArgSpec::flag("from-host", None, "Share the running system's own executables; nothing is downloaded").conflicts(&[
-            "source", "from", "host", "release", "arch", "sha256", "manifest",
-        ]),
+        ArgSpec::option(
+            "release",
+            None,
+            "RELEASE",
+            "FreeBSD's release, such as 15.0-RELEASE",
+        )
+        .of(ValueKind::Release),
+        ArgSpec::option(
+            "arch",
+            None,
+            "ARCH",
+            "FreeBSD's architecture, such as amd64 or aarch64",
+        ),
+        ArgSpec::flag(
+            "from-host",
+            None,
+            "Share the running system's own executables; nothing is downloaded",
+        )
+        .conflicts(&["source", "from", "host", "release", "arch", "sha256", "manifest"]),
         ArgSpec::option("sha256", None, "HEX", "The SHA-256 that the archive must have"),
-        ArgSpec::option("manifest", None, "FILE", "A MANIFEST that names the archive's SHA-256").of(ValueKind::Path),
+        ArgSpec::option(
+            "manifest",
+            None,
+            "FILE",
+            "A MANIFEST that names the archive's SHA-256",
+        )
+        .of(ValueKind::Path),
         ArgSpec::flag("log", Some('l'), "Log commands from now on"),
     ];
     CommandSpec {
@@ -109,7 +153,8 @@ fn install_spec() -> CommandSpec {
         about: "Install a base for the jails of the zone".to_owned(),
         long_about: "Installs a new base and makes it the current one. Existing jails keep working whatever happens: the \
                      archive is verified and unpacked beside the current base, and one rename switches. A download that \
-                     breaks off goes on where it stopped when the same command is given again."
+                     breaks off goes on where it stopped when the same command is given again. ssh host keys, machine-id \
+                     and random seeds in an archive are left out: each jail makes its own."
             .to_owned(),
         args,
         examples: vec![
@@ -129,12 +174,18 @@ fn bases_spec() -> CommandSpec {
     CommandSpec {
         name: "bases".to_owned(),
         about: "List the bases of the zone".to_owned(),
-        examples: vec![example("bases", "each base, where it came from, and how many jails use it")],
+        examples: vec![example(
+            "bases",
+            "each base, where it came from, and how many jails use it",
+        )],
         needs_root: true,
         ..CommandSpec::default()
     }
 }
 
 fn example(line: &str, about: &str) -> Example {
-    Example { line: line.to_owned(), about: about.to_owned() }
+    Example {
+        line: line.to_owned(),
+        about: about.to_owned(),
+    }
 }

@@ -70,8 +70,14 @@ pub(crate) const DOWNLOADS: &str = "downloads";
 
 /// A step of this plugin.
 pub(crate) fn step(op: &str, about: String, data: &impl Serialize) -> Result<Step, PluginError> {
-    let data = serde_json::to_value(data).map_err(|e| PluginError::new(format!("plan the step {op}: {e}")))?;
-    Ok(Step::Plugin { plugin: String::new(), op: op.to_owned(), about, data })
+    let data =
+        serde_json::to_value(data).map_err(|e| PluginError::new(format!("plan the step {op}: {e}")))?;
+    Ok(Step::Plugin {
+        plugin: String::new(),
+        op: op.to_owned(),
+        about,
+        data,
+    })
 }
 
 /// The directory where a base is made, below the zone's directory of jails.

@@ -61,7 +61,8 @@ impl Record {
 
     /// The text of the file.
     pub(crate) fn to_text(&self) -> Result<String, PluginError> {
-        toml::to_string(self).map_err(|e| PluginError::new(format!("write the record of base {}: {e}", self.id)))
+        toml::to_string(self)
+            .map_err(|e| PluginError::new(format!("write the record of base {}: {e}", self.id)))
     }
 
     /// Reads the record of a base; none where there is no file.

@@ -48,13 +48,29 @@ pub(crate) struct Wanted {
 }
 
 /// Names of base archives in a directory or MANIFEST, the most wanted first.
-const NAMES: [&str; 6] = ["base.txz", "base.tar.xz", "base.tar.zst", "base.tar.gz", "base.tgz", "base.tar"];
+const NAMES: [&str; 6] = [
+    "base.txz",
+    "base.tar.xz",
+    "base.tar.zst",
+    "base.tar.gz",
+    "base.tgz",
+    "base.tar",
+];
 
 /// Where FreeBSD's installation media keep the archives (bsdinstall(8)).
 const ON_DISC: &str = "usr/freebsd-dist";
 
 /// What the names of archives end in.
-const ENDINGS: [&str; 8] = [".txz", ".tar.xz", ".tgz", ".tar.gz", ".tzst", ".tar.zst", ".tar", ".tar.zstd"];
+const ENDINGS: [&str; 8] = [
+    ".txz",
+    ".tar.xz",
+    ".tgz",
+    ".tar.gz",
+    ".tzst",
+    ".tar.zst",
+    ".tar",
+    ".tar.zstd",
+];
 
 /// Reads the command line. Looks at files, but at nothing on the network.
 pub(crate) fn wanted(host: &Host<'_>, request: &CommandRequest) -> Result<Wanted, PluginError> {
@@ -62,14 +78,30 @@ pub(crate) fn wanted(host: &Host<'_>, request: &CommandRequest) -> Result<Wanted
     let info = host.info()?;
     let freebsd = request.context.os == "freebsd";
     let platform = platform(options.text("arch"), &info, freebsd)?;
-    let arch = platform.as_ref().map_or_else(|| info.machine.clone(), |p| p.machine_arch.to_owned());
-    let release = options.text("release").map(|r| r.parse::<Release>().map_err(usage)).transpose()?;
-    let done = |source, release| Ok(Wanted { source, release, arch: arch.clone(), platform: platform.clone() });
+    let arch = platform
+        .as_ref()
+        .map_or_else(|| info.machine.clone(), |p| p.machine_arch.to_owned());
+    let release = options
+        .text("release")
+        .map(|r| r.parse::<Release>().map_err(usage))
+        .transpose()?;
+    let done = |source, release| {
+        Ok(Wanted {
+            source,
+            release,
+            arch: arch.clone(),
+            platform: platform.clone(),
+        })
+    };
     if options.is_on("from-host") {
         return done(Source::Host, None);
     }
     if let Some(given) = options.text("source").or_else(|| options.text("from")) {
-        let source = if given.contains("://") { of_url(given)? } else { of_path(given)? };
+        let source = if given.contains("://") {
+            of_url(given)?
+        } else {
+            of_path(given)?
+        };
         let release = release.or_else(|| told_by(&source));
         return done(source, release);
     }
@@ -79,15 +111,22 @@ pub(crate) fn wanted(host: &Host<'_>, request: &CommandRequest) -> Result<Wanted
     let release = match release {
         Some(release) => release,
         None => info.release.parse().map_err(|e| {
-            PluginError::new(format!("which release to install is not known: {e}")).hint("give --release, or an archive")
+            PluginError::new(format!("which release to install is not known: {e}"))
+                .hint("give --release, or an archive")
         })?,
     };
     let Some(p) = &platform else {
-        let message = format!("FreeBSD has no releases for {} ({})", info.machine, info.machine_arch);
+        let message = format!(
+            "FreeBSD has no releases for {} ({})",
+            info.machine, info.machine_arch
+        );
         return Err(PluginError::new(message).hint("give --arch, or an archive"));
     };
     let urls = urls(&options.list("host"), p, &release, "MANIFEST");
-    let dirs = urls.into_iter().filter_map(|u| u.strip_suffix("/MANIFEST").map(str::to_owned)).collect();
+    let dirs = urls
+        .into_iter()
+        .filter_map(|u| u.strip_suffix("/MANIFEST").map(str::to_owned))
+        .collect();
     done(Source::Release { dirs }, Some(release))
 }
 
@@ -102,13 +141,15 @@ fn nothing_for_linux(request: &CommandRequest) -> PluginError {
     } else {
         "which base to install is not said, and Linux has no release to take by itself"
     };
-    PluginError::new(message).hint("qjail install --from-host shares the running system, qjail install FILE takes an archive")
+    PluginError::new(message)
+        .hint("qjail install --from-host shares the running system, qjail install FILE takes an archive")
 }
 
 fn platform(given: Option<&str>, info: &HostInfo, freebsd: bool) -> Result<Option<Arch>, PluginError> {
     match given {
         Some(name) => Arch::find(name).map(Some).ok_or_else(|| {
-            usage(format!("FreeBSD is not built for `{name}`")).hint(format!("it is for {}", Arch::names().join(", ")))
+            usage(format!("FreeBSD is not built for `{name}`"))
+                .hint(format!("it is for {}", Arch::names().join(", ")))
         }),
         None if freebsd => Ok(Arch::find(&info.machine_arch).or_else(|| Arch::find(&info.machine))),
         None => Ok(None),
@@ -116,12 +157,18 @@ fn platform(given: Option<&str>, info: &HostInfo, freebsd: bool) -> Result<Optio
 }
 
 fn urls(mirrors: &[&str], arch: &Arch, release: &Release, file: &str) -> Vec<String> {
-    let platform = Platform { machine: arch.machine, machine_arch: arch.machine_arch };
+    let platform = Platform {
+        machine: arch.machine,
+        machine_arch: arch.machine_arch,
+    };
     let release = release.to_string();
     if mirrors.is_empty() {
         return default_release_urls(platform, &release, file);
     }
-    mirrors.iter().flat_map(|m| release_urls(m, platform, &release, file)).collect()
+    mirrors
+        .iter()
+        .flat_map(|m| release_urls(m, platform, &release, file))
+        .collect()
 }
 
 /// The release that a place is named after: `…/15.0-RELEASE/base.txz`.
@@ -143,9 +190,13 @@ fn of_url(url: &str) -> Result<Source, PluginError> {
     }
     let path = url.split(['?', '#']).next().unwrap_or(url);
     if is_archive_name(path) {
-        return Ok(Source::Url { urls: vec![url.to_owned()] });
+        return Ok(Source::Url {
+            urls: vec![url.to_owned()],
+        });
     }
-    Ok(Source::Release { dirs: vec![url.trim_end_matches('/').to_owned()] })
+    Ok(Source::Release {
+        dirs: vec![url.trim_end_matches('/').to_owned()],
+    })
 }
 
 fn is_archive_name(name: &str) -> bool {
@@ -156,7 +207,8 @@ fn is_archive_name(name: &str) -> bool {
 fn of_path(text: &str) -> Result<Source, PluginError> {
     let path = std::path::absolute(text).map_err(|e| PluginError::new(format!("{text}: {e}")))?;
     let meta = std::fs::metadata(&path).map_err(|e| {
-        PluginError::new(format!("read {}: {}", path.display(), reason(&e))).hint("name an archive, a directory, or a URL with https://")
+        PluginError::new(format!("read {}: {}", path.display(), reason(&e)))
+            .hint("name an archive, a directory, or a URL with https://")
     })?;
     if meta.is_dir() {
         return of_dir(&path);
@@ -170,7 +222,10 @@ fn of_path(text: &str) -> Result<Source, PluginError> {
 
 fn of_dir(dir: &Path) -> Result<Source, PluginError> {
     let places = [dir.to_owned(), dir.join(ON_DISC)];
-    let found = places.iter().flat_map(|d| NAMES.iter().map(|n| d.join(n))).find(|p| p.is_file());
+    let found = places
+        .iter()
+        .flat_map(|d| NAMES.iter().map(|n| d.join(n)))
+        .find(|p| p.is_file());
     let path = found.ok_or_else(|| {
         PluginError::new(format!("there is no base.txz in {}", dir.display()))
             .hint("name the directory that holds base.txz or base.tar.*, or the archive itself")
@@ -185,7 +240,12 @@ fn of_file(path: PathBuf, in_dir: bool) -> Result<Source, PluginError> {
     let mut first = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, 512), &mut first).map_err(|e| fail(&e))?;
     let format = detect(&first).map_err(|why| not_an_archive(&path.display().to_string(), &why))?;
-    Ok(Source::File { path, in_dir, size, compressed: format != qjail_archive::Format::Tar })
+    Ok(Source::File {
+        path,
+        in_dir,
+        size,
+        compressed: format != qjail_archive::Format::Tar,
+    })
 }
 
 /// The system's reason without the number that follows it.
@@ -215,7 +275,15 @@ pub(crate) fn stem(wanted: &Wanted) -> String {
     if let Some(release) = &wanted.release {
         return release.to_string();
     }
-    let last = |t: &str| t.split(['?', '#']).next().unwrap_or(t).rsplit('/').next().unwrap_or_default().to_owned();
+    let last = |t: &str| {
+        t.split(['?', '#'])
+            .next()
+            .unwrap_or(t)
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let name = match &wanted.source {
         Source::Host => return "host".to_owned(),
         Source::File { path, .. } => last(&path.display().to_string()),
@@ -223,7 +291,12 @@ pub(crate) fn stem(wanted: &Wanted) -> String {
         Source::Release { dirs } => last(dirs.first().map_or("", String::as_str)),
     };
     let lower = name.to_ascii_lowercase();
-    let ending = ENDINGS.iter().filter(|e| lower.ends_with(*e)).map(|e| e.len()).max().unwrap_or(0);
+    let ending = ENDINGS
+        .iter()
+        .filter(|e| lower.ends_with(*e))
+        .map(|e| e.len())
+        .max()
+        .unwrap_or(0);
     name[..name.len() - ending].to_owned()
 }
 
@@ -233,23 +306,36 @@ mod tests {
 
     fn plain(source: Source) -> Wanted {
         let release = told_by(&source);
-        Wanted { source, release, arch: String::new(), platform: None }
+        Wanted {
+            source,
+            release,
+            arch: String::new(),
+            platform: None,
+        }
     }
 
     #[test]
     fn urls_are_files_or_directories() {
         let file = |u: &str| matches!(of_url(u), Ok(Source::Url { .. }));
-        assert!(file("http://h/x/base.txz") && file("https://h/Debian.TAR.gz?x=1") && file("file:///a/b.tar"));
+        assert!(
+            file("http://h/x/base.txz") && file("https://h/Debian.TAR.gz?x=1") && file("file:///a/b.tar")
+        );
         assert!(!file("https://h/releases/amd64/15.0-RELEASE/") && !file("http://h"));
         let error = of_url("ftp://h/base.txz").unwrap_err();
-        assert!(error.message.contains("ftp://") && error.code == "usage", "{error}");
+        assert!(
+            error.message.contains("ftp://") && error.code == "usage",
+            "{error}"
+        );
     }
 
     #[test]
     fn stems() {
         for (url, want) in [
             ("http://h/releases/amd64/15.0-RELEASE/base.txz", "15.0-RELEASE"),
-            ("http://h/alpine-minirootfs-3.20.0-x86_64.tar.gz", "alpine-minirootfs-3.20.0-x86_64"),
+            (
+                "http://h/alpine-minirootfs-3.20.0-x86_64.tar.gz",
+                "alpine-minirootfs-3.20.0-x86_64",
+            ),
             ("http://h/14.3-RELEASE/", "14.3-RELEASE"),
             ("file:///tmp/debian.tar.zst?x", "debian"),
         ] {

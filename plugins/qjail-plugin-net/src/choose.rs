@@ -30,7 +30,11 @@ pub(crate) struct Choice {
 impl Choice {
     /// The texts of one family, as `ip4.addr` and `ip6.addr` take them.
     pub(crate) fn list(&self, family: Family) -> Vec<String> {
-        self.addresses.iter().filter(|(f, _)| *f == family).map(|(_, a)| a.to_string()).collect()
+        self.addresses
+            .iter()
+            .filter(|(f, _)| *f == family)
+            .map(|(_, a)| a.to_string())
+            .collect()
     }
 }
 
@@ -44,12 +48,18 @@ impl Wish {
     pub(crate) fn of(request: &HookRequest) -> Self {
         let (options, params) = (&request.options, &request.jail.params);
         let interface = options.text("interface").or_else(|| params.text("interface"));
-        let texts = ["ip4", "ip6"].into_iter().zip(ADDRESS_PARAMS).flat_map(|(id, (key, family))| {
-            let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
-            let texts = if given.is_empty() { params.list(key) } else { given };
-            texts.into_iter().map(move |t| (family, t.trim().to_owned()))
-        });
-        Self { interface: interface.map(str::to_owned), texts: texts.collect() }
+        let texts = ["ip4", "ip6"]
+            .into_iter()
+            .zip(ADDRESS_PARAMS)
+            .flat_map(|(id, (key, family))| {
+                let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
+                let texts = if given.is_empty() { params.list(key) } else { given };
+                texts.into_iter().map(move |t| (family, t.trim().to_owned()))
+            });
+        Self {
+            interface: interface.map(str::to_owned),
+            texts: texts.collect(),
+        }
     }
 
     /// Whether an address needs the interface of `-n`.
@@ -66,7 +76,10 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
         row: request.duplicate,
         used: world.used(&request.jail.name),
         refused: BTreeSet::new(),
-        choice: Choice { interface: wish.interface.clone(), ..Choice::default() },
+        choice: Choice {
+            interface: wish.interface.clone(),
+            ..Choice::default()
+        },
     };
     if let Some(interface) = &wish.interface {
         work.check_interface(interface);
@@ -101,17 +114,29 @@ impl Work<'_> {
         }
         let spec: AddrSpec = text.parse().map_err(|e| PluginError::with_code("usage", e))?;
         if spec.family() != family {
-            let (option, right) = if family == Family::V4 { ("-4", "-6") } else { ("-6", "-4") };
+            let (option, right) = if family == Family::V4 {
+                ("-4", "-6")
+            } else {
+                ("-6", "-4")
+            };
             let message = format!("{text} is an {} address, {option} takes {family}", spec.family());
             self.object(message, format!("give it with {right}"));
             return Ok(());
         }
-        let interface = spec.interface.clone().or(default.map(str::to_owned)).unwrap_or_default();
+        let interface = spec
+            .interface
+            .clone()
+            .or(default.map(str::to_owned))
+            .unwrap_or_default();
         self.check_interface(&interface);
         if self.refused.contains(&interface) {
             return Ok(());
         }
-        if self.row { self.next_of_row(spec, &interface) } else { self.exactly(spec, &interface) }
+        if self.row {
+            self.next_of_row(spec, &interface);
+        } else {
+            self.exactly(spec, &interface);
+        }
         Ok(())
     }
 
@@ -139,10 +164,21 @@ impl Work<'_> {
             return self.object(message, "give the address itself".to_owned());
         }
         match networks.iter().find_map(|n| self.free_in(n, None)) {
-            Some(addr) => self.take(AddrSpec { interface: None, addr, len: None }),
+            Some(addr) => self.take(AddrSpec {
+                interface: None,
+                addr,
+                len: None,
+            }),
             None => {
-                let list = networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                self.object(format!("no address is free on {interface} ({list})"), another_network());
+                let list = networks
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                self.object(
+                    format!("no address is free on {interface} ({list})"),
+                    another_network(),
+                );
             }
         }
     }
@@ -157,23 +193,38 @@ impl Work<'_> {
         };
         match found {
             Some(addr) => self.take(AddrSpec { addr, ..first }),
-            None => self.object(format!("no address is free on {interface} from {} on", first.addr), another_network()),
+            None => self.object(
+                format!("no address is free on {interface} from {} on", first.addr),
+                another_network(),
+            ),
         }
     }
 
     fn exactly(&mut self, spec: AddrSpec, interface: &str) {
         let addr = spec.addr;
         if self.is_chosen(addr) {
-            return self.object(format!("{addr} is given twice"), "leave one of them out".to_owned());
+            return self.object(
+                format!("{addr} is given twice"),
+                "leave one of them out".to_owned(),
+            );
         }
         if let Some(used) = self.used.iter().find(|u| u.addr == addr) {
-            let message = format!("Existing jail {} is already assigned IP address {addr}", used.jail);
-            return self.object(message, "choose another one, or `auto` for one that is free".to_owned());
+            let message = format!(
+                "Existing jail {} is already assigned IP address {addr}",
+                used.jail
+            );
+            return self.object(
+                message,
+                "choose another one, or `auto` for one that is free".to_owned(),
+            );
         }
         if let Some(owner) = self.world.owner(addr).map(str::to_owned) {
             if !self.world.freebsd || owner != interface {
                 let message = format!("{addr} is the host's own address on {owner}");
-                return self.object(message, "choose another one, or `auto` for one that is free".to_owned());
+                return self.object(
+                    message,
+                    "choose another one, or `auto` for one that is free".to_owned(),
+                );
             }
             self.choice.warnings.push(format!(
                 "the jail shares {addr} with the host: what listens on it there is reached through the same address"
@@ -183,12 +234,17 @@ impl Work<'_> {
         let networks = self.networks(interface, spec.family());
         match networks.iter().find(|n| n.contains(addr)) {
             Some(network) => match problem(network, addr) {
-                Some(why) => self.object(format!("{addr} {why} ({network} on {interface})"), "choose another one".to_owned()),
+                Some(why) => self.object(
+                    format!("{addr} {why} ({network} on {interface})"),
+                    "choose another one".to_owned(),
+                ),
                 None => self.take(spec),
             },
             None if self.world.freebsd => {
                 if let Some(network) = networks.first() {
-                    self.choice.warnings.push(format!("{addr} is outside of {interface}'s network {network}"));
+                    self.choice
+                        .warnings
+                        .push(format!("{addr} is outside of {interface}'s network {network}"));
                 }
                 self.take(spec);
             }
@@ -199,10 +255,16 @@ impl Work<'_> {
     fn outside(&mut self, spec: &AddrSpec, interface: &str, networks: &[Network]) {
         let (addr, family) = (spec.addr, spec.family());
         match networks {
-            [] => self.object(format!("{addr}: {interface} has no {family} network"), another_network()),
+            [] => self.object(
+                format!("{addr}: {interface} has no {family} network"),
+                another_network(),
+            ),
             [first, ..] => {
                 let message = format!("{addr} is outside of {interface}'s network {first}");
-                self.object(message, "choose an address in it, or `auto` for one that is free".to_owned());
+                self.object(
+                    message,
+                    "choose an address in it, or `auto` for one that is free".to_owned(),
+                );
             }
         }
     }
@@ -213,7 +275,8 @@ impl Work<'_> {
 
     fn networks(&self, interface: &str, family: Family) -> Vec<Network> {
         let all = self.world.networks(interface).into_iter();
-        all.filter(|n| n.addr.is_ipv4() == (family == Family::V4)).collect()
+        all.filter(|n| n.addr.is_ipv4() == (family == Family::V4))
+            .collect()
     }
 
     fn is_chosen(&self, addr: IpAddr) -> bool {
@@ -227,7 +290,9 @@ impl Work<'_> {
     /// The lowest free address of a network, not below `from`.
     fn free_in(&self, network: &Network, from: Option<IpAddr>) -> Option<IpAddr> {
         let start = from.unwrap_or_else(|| first_of(network));
-        row(start).take_while(|a| network.contains(*a)).find(|a| problem(network, *a).is_none() && self.is_free(*a))
+        row(start)
+            .take_while(|a| network.contains(*a))
+            .find(|a| problem(network, *a).is_none() && self.is_free(*a))
     }
 }
 
@@ -279,7 +344,10 @@ fn networks_hint(world: &World) -> String {
         return "make a network: qjail net create lo1 192.168.1.1/28".to_owned();
     }
     let names: Vec<&str> = world.declared.keys().map(String::as_str).collect();
-    format!("give one of these with -n: {}; or make one with qjail net create", names.join(", "))
+    format!(
+        "give one of these with -n: {}; or make one with qjail net create",
+        names.join(", ")
+    )
 }
 
 fn another_network() -> String {

@@ -21,17 +21,38 @@ pub(crate) fn create(host: &Host<'_>, request: &CommandRequest) -> Result<Comman
     for (i, network) in addresses.iter().enumerate() {
         check_network(&world, network, &addresses[..i])?;
     }
-    let rc = if world.freebsd { aliases(&name, &addresses, &rc_text()) } else { Vec::new() };
-    let declared = Declared { addresses: addresses.clone(), rc: rc.iter().map(|(v, _)| v.clone()).collect() };
+    let rc = if world.freebsd {
+        aliases(&name, &addresses, &rc_text())
+    } else {
+        Vec::new()
+    };
+    let declared = Declared {
+        addresses: addresses.clone(),
+        rc: rc.iter().map(|(v, _)| v.clone()).collect(),
+    };
     let mut steps = Vec::new();
     if world.freebsd {
         steps.push(rc_conf("cloned_interfaces", RcChange::Add(name.clone())));
         steps.extend(rc.iter().map(|(v, text)| rc_conf(v, RcChange::Set(text.clone()))));
     }
-    steps.push(Step::EnsureInterface { name: name.clone(), addresses: addresses.clone() });
+    steps.push(Step::EnsureInterface {
+        name: name.clone(),
+        addresses: addresses.clone(),
+    });
     let note = format!("Network {name} is up with {}", texts(&addresses).join(", "));
-    let commit = vec![Step::Setting { path: settings::path(&name), value: Some(settings::value(&declared)?) }];
-    Ok(CommandReply { plan: Plan { steps, commit, notes: vec![note], ..Plan::default() }, output: None })
+    let commit = vec![Step::Setting {
+        path: settings::path(&name),
+        value: Some(settings::value(&declared)?),
+    }];
+    Ok(CommandReply {
+        plan: Plan {
+            steps,
+            commit,
+            notes: vec![note],
+            ..Plan::default()
+        },
+        output: None,
+    })
 }
 
 /// `net list`
@@ -46,12 +67,24 @@ pub(crate) fn list(host: &Host<'_>, request: &CommandRequest) -> Result<CommandR
             Some(_) => "up",
         };
         let (addresses, jails) = (texts(&declared.addresses), world.users(name));
-        rows.push(vec![name.clone(), addresses.join(","), state.to_owned(), jails.len().to_string()]);
+        rows.push(vec![
+            name.clone(),
+            addresses.join(","),
+            state.to_owned(),
+            jails.len().to_string(),
+        ]);
         data.push(json!({ "interface": name, "addresses": addresses, "state": state, "jails": jails }));
     }
     let columns = ["IF", "ADDRESS", "STATE", "JAILS"].map(str::to_owned).to_vec();
-    let output = Output { columns, rows, data: Value::Array(data) };
-    Ok(CommandReply { plan: Plan::default(), output: Some(output) })
+    let output = Output {
+        columns,
+        rows,
+        data: Value::Array(data),
+    };
+    Ok(CommandReply {
+        plan: Plan::default(),
+        output: Some(output),
+    })
 }
 
 /// `net delete IF`
@@ -72,16 +105,35 @@ pub(crate) fn delete(host: &Host<'_>, request: &CommandRequest) -> Result<Comman
         steps.push(rc_conf("cloned_interfaces", RcChange::Remove(name.clone())));
         steps.extend(declared.rc.iter().map(|v| rc_conf(v, RcChange::Unset)));
     }
-    steps.push(Step::RemoveInterface { name: name.clone(), addresses: declared.addresses.clone() });
-    let commit = vec![Step::Setting { path: settings::path(&name), value: None }];
+    steps.push(Step::RemoveInterface {
+        name: name.clone(),
+        addresses: declared.addresses.clone(),
+    });
+    let commit = vec![Step::Setting {
+        path: settings::path(&name),
+        value: None,
+    }];
     let notes = vec![format!("Network {name} is removed")];
-    Ok(CommandReply { plan: Plan { steps, commit, notes, ..Plan::default() }, output: None })
+    Ok(CommandReply {
+        plan: Plan {
+            steps,
+            commit,
+            notes,
+            ..Plan::default()
+        },
+        output: None,
+    })
 }
 
 fn check_name(world: &World, name: &str) -> Result<(), PluginError> {
     if let Some(declared) = world.declared.get(name) {
-        let message = format!("there is a network {name} already: {}", texts(&declared.addresses).join(", "));
-        return Err(PluginError::new(message).hint(format!("choose another name, or remove it: qjail net delete {name}")));
+        let message = format!(
+            "there is a network {name} already: {}",
+            texts(&declared.addresses).join(", ")
+        );
+        return Err(PluginError::new(message).hint(format!(
+            "choose another name, or remove it: qjail net delete {name}"
+        )));
     }
     if let Some(there) = world.interface(name) {
         let hint = if there.for_jails {
@@ -89,7 +141,10 @@ fn check_name(world: &World, name: &str) -> Result<(), PluginError> {
         } else {
             "choose another name".to_owned()
         };
-        return Err(PluginError::new(format!("there is an interface {name} already, which qjail did not make")).hint(hint));
+        return Err(PluginError::new(format!(
+            "there is an interface {name} already, which qjail did not make"
+        ))
+        .hint(hint));
     }
     // ifconfig(8): what is cloned is named after its driver and a number.
     if world.freebsd && !is_cloned_name(name) {
@@ -148,22 +203,43 @@ fn some(names: &[&str]) -> String {
 }
 
 fn rc_conf(variable: &str, change: RcChange) -> Step {
-    Step::RcConf { variable: variable.to_owned(), change }
+    Step::RcConf {
+        variable: variable.to_owned(),
+        change,
+    }
 }
 
 fn rc_text() -> String {
-    RC_FILES.iter().filter_map(|f| std::fs::read_to_string(Path::new(f)).ok()).collect::<Vec<_>>().join("\n")
+    RC_FILES
+        .iter()
+        .filter_map(|f| std::fs::read_to_string(Path::new(f)).ok())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Variables of rc.conf(5) for the addresses: `ifconfig_IF_aliasN`, numbered on from those that `rc` has.
 fn aliases(interface: &str, addresses: &[Network], rc: &str) -> Vec<(String, String)> {
     // rc.conf(5): characters that are none of a variable's name are written `_`.
-    let name: String = interface.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = interface
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     let prefix = format!("ifconfig_{name}_alias");
-    let number = |line: &str| line.trim_start().strip_prefix(&prefix)?.split('=').next()?.trim().parse::<u32>().ok();
+    let number = |line: &str| {
+        line.trim_start()
+            .strip_prefix(&prefix)?
+            .split('=')
+            .next()?
+            .trim()
+            .parse::<u32>()
+            .ok()
+    };
     let first = rc.lines().filter_map(number).max().map_or(0, |n| n + 1);
     let text = |n: &Network| format!("{} {n}", if n.addr.is_ipv4() { "inet" } else { "inet6" });
-    (first..).zip(addresses).map(|(i, n)| (format!("{prefix}{i}"), text(n))).collect()
+    (first..)
+        .zip(addresses)
+        .map(|(i, n)| (format!("{prefix}{i}"), text(n)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,10 +249,24 @@ mod tests {
     #[test]
     fn aliases_go_on_where_rc_conf_ends() {
         let addresses = networks(&["192.168.1.1/28", "fd00::1/64"]).unwrap();
-        let all = aliases("lo1", &addresses, "hostname=\"h\"\nifconfig_lo10_alias7=\"inet 10.0.0.1/8\"\n");
-        assert_eq!(all[0], ("ifconfig_lo1_alias0".to_owned(), "inet 192.168.1.1/28".to_owned()));
-        assert_eq!(all[1], ("ifconfig_lo1_alias1".to_owned(), "inet6 fd00::1/64".to_owned()));
-        let all = aliases("lo1", &addresses, "ifconfig_lo1_alias0=\"inet 10.0.0.1/8\"\n# ifconfig_lo1_alias9=\"\"\n");
+        let all = aliases(
+            "lo1",
+            &addresses,
+            "hostname=\"h\"\nifconfig_lo10_alias7=\"inet 10.0.0.1/8\"\n",
+        );
+        assert_eq!(
+            all[0],
+            ("ifconfig_lo1_alias0".to_owned(), "inet 192.168.1.1/28".to_owned())
+        );
+        assert_eq!(
+            all[1],
+            ("ifconfig_lo1_alias1".to_owned(), "inet6 fd00::1/64".to_owned())
+        );
+        let all = aliases(
+            "lo1",
+            &addresses,
+            "ifconfig_lo1_alias0=\"inet 10.0.0.1/8\"\n# ifconfig_lo1_alias9=\"\"\n",
+        );
         assert_eq!(all[0].0, "ifconfig_lo1_alias1");
     }
 
@@ -190,6 +280,9 @@ mod tests {
     fn long_lists_are_cut() {
         assert_eq!(some(&["a"]), "jail a");
         assert_eq!(some(&["a", "b"]), "jails a and b");
-        assert_eq!(some(&["a", "b", "c", "d", "e", "f", "g"]), "jails a, b, c, d, e and 2 more");
+        assert_eq!(
+            some(&["a", "b", "c", "d", "e", "f", "g"]),
+            "jails a, b, c, d, e and 2 more"
+        );
     }
 }

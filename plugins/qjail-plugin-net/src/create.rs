@@ -15,13 +15,24 @@ pub(crate) fn resolve(host: &Host<'_>, request: &HookRequest) -> Result<Resolved
     }
     let world = World::look(host, &request.context)?;
     let name = if world.freebsd {
-        world.interfaces.iter().find(|i| i.default_route).map(|i| i.name.clone())
+        world
+            .interfaces
+            .iter()
+            .find(|i| i.default_route)
+            .map(|i| i.name.clone())
     } else {
         // The interface of the default route is no bridge: only qjail's own network can be meant.
-        world.declared.keys().next().filter(|_| world.declared.len() == 1).cloned()
+        world
+            .declared
+            .keys()
+            .next()
+            .filter(|_| world.declared.len() == 1)
+            .cloned()
     };
     let values = name.map(|n| ("interface".to_owned(), Value::String(n)));
-    Ok(Resolved { values: values.into_iter().collect() })
+    Ok(Resolved {
+        values: values.into_iter().collect(),
+    })
 }
 
 /// Everything that speaks against the interface and the addresses.
@@ -33,9 +44,13 @@ pub(crate) fn validate(host: &Host<'_>, request: &HookRequest) -> Result<Vec<Obj
 pub(crate) fn plan(host: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
     let world = World::look(host, &request.context)?;
     let choice = choose(&world, request)?;
-    let mut plan = Plan { warnings: choice.warnings.clone(), ..Plan::default() };
+    let mut plan = Plan {
+        warnings: choice.warnings.clone(),
+        ..Plan::default()
+    };
     if let Some(interface) = &choice.interface {
-        plan.params.insert("interface".to_owned(), Some(ParamValue::from(interface.as_str())));
+        plan.params
+            .insert("interface".to_owned(), Some(ParamValue::from(interface.as_str())));
     }
     for (key, family) in ADDRESS_PARAMS {
         let list = choice.list(family);
@@ -44,7 +59,10 @@ pub(crate) fn plan(host: &Host<'_>, request: &HookRequest) -> Result<Plan, Plugi
         }
     }
     if choice.addresses.is_empty() {
-        plan.notes.push(format!("{} has no address: give -4 or -6 at create for one", request.jail.name));
+        plan.notes.push(format!(
+            "{} has no address: give -4 or -6 at create for one",
+            request.jail.name
+        ));
     }
     Ok(plan)
 }

@@ -20,8 +20,8 @@ mod tests;
 mod world;
 
 use qjail_plugin_api::{
-    ArgSpec, CommandReply, CommandRequest, CommandSpec, Event, Example, Extension, HookRequest, HookSpec, Host, Manifest,
-    Objection, Plan, Plugin, PluginError, Point, Resolved, ValueKind, export_plugin,
+    ArgSpec, CommandReply, CommandRequest, CommandSpec, Event, Example, Extension, HookRequest, HookSpec,
+    Host, Manifest, Objection, Plan, Plugin, PluginError, Point, Resolved, ValueKind, export_plugin,
 };
 
 /// The plugin.
@@ -39,7 +39,10 @@ impl Plugin for Net {
                 heading: "Network".to_owned(),
                 args: create_options(),
             }],
-            hooks: vec![HookSpec::new(Event::Create, Point::Pre), HookSpec::new(Event::Start, Point::Pre)],
+            hooks: vec![
+                HookSpec::new(Event::Create, Point::Pre),
+                HookSpec::new(Event::Start, Point::Pre),
+            ],
             params: ["interface", "ip4.addr", "ip6.addr"].map(str::to_owned).to_vec(),
             ..Manifest::new("net", env!("CARGO_PKG_VERSION"), about)
         }
@@ -73,7 +76,10 @@ impl Plugin for Net {
             Some("create") => command::create(host, request),
             Some("list") => command::list(host, request),
             Some("delete") => command::delete(host, request),
-            _ => Err(PluginError::with_code("usage", "net: give one of create, list, delete")),
+            _ => Err(PluginError::with_code(
+                "usage",
+                "net: give one of create, list, delete",
+            )),
         }
     }
 }
@@ -87,14 +93,23 @@ fn create_options() -> Vec<ArgSpec> {
     );
     let address = |id, letter, family| {
         let help = format!("Its {family} addresses, each [IF|]ADDR[/LEN] or `auto` for a free one");
-        ArgSpec::option(id, Some(letter), "ADDR,…", &help).of(ValueKind::Address).delimited(',')
+        ArgSpec::option(id, Some(letter), "ADDR,…", &help)
+            .of(ValueKind::Address)
+            .delimited(',')
     };
-    vec![interface.of(ValueKind::Interface), address("ip4", '4', "IPv4"), address("ip6", '6', "IPv6")]
+    vec![
+        interface.of(ValueKind::Interface),
+        address("ip4", '4', "IPv4"),
+        address("ip6", '6', "IPv6"),
+    ]
 }
 
 fn net() -> CommandSpec {
-    let interface =
-        |help: &str| ArgSpec::positional("interface", "IF", help).of(ValueKind::Interface).required();
+    let interface = |help: &str| {
+        ArgSpec::positional("interface", "IF", help)
+            .of(ValueKind::Interface)
+            .required()
+    };
     let networks = ArgSpec::positional("networks", "ADDR/LEN", "The host's own address in each network")
         .of(ValueKind::Network)
         .required()
@@ -132,9 +147,17 @@ fn net() -> CommandSpec {
 
 fn subcommand(name: &str, about: &str) -> CommandSpec {
     let lock = (name != "list").then(|| "net".to_owned());
-    CommandSpec { name: name.to_owned(), about: about.to_owned(), lock, ..CommandSpec::default() }
+    CommandSpec {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        lock,
+        ..CommandSpec::default()
+    }
 }
 
 fn example(line: &str, about: &str) -> Example {
-    Example { line: line.to_owned(), about: about.to_owned() }
+    Example {
+        line: line.to_owned(),
+        about: about.to_owned(),
+    }
 }

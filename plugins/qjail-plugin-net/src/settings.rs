@@ -33,7 +33,8 @@ pub(crate) fn declared(context: &Context) -> Result<BTreeMap<String, Declared>, 
     }
     let table = Table::deserialize(&context.settings).map_err(|e| {
         let message = format!("{}/qjail.toml: [plugin.net]: {e}", context.config_dir);
-        PluginError::new(message).hint("a network is written so: [plugin.net.interfaces.lo1] addresses = [\"192.168.1.1/28\"]")
+        PluginError::new(message)
+            .hint("a network is written so: [plugin.net.interfaces.lo1] addresses = [\"192.168.1.1/28\"]")
     })?;
     Ok(table.interfaces)
 }
@@ -45,5 +46,6 @@ pub(crate) fn path(interface: &str) -> Vec<String> {
 
 /// The value that is kept for a network.
 pub(crate) fn value(declared: &Declared) -> Result<Value, PluginError> {
-    serde_json::to_value(declared).map_err(|e| PluginError::new(format!("write the settings of the network: {e}")))
+    serde_json::to_value(declared)
+        .map_err(|e| PluginError::new(format!("write the settings of the network: {e}")))
 }

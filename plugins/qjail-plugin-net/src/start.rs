@@ -51,17 +51,25 @@ fn taken(
     default: Option<&str>,
 ) -> Option<Objection> {
     let addr = spec.addr;
-    let other = world.used(jail).into_iter().find(|u| u.addr == addr && running.contains(&u.jail));
+    let other = world
+        .used(jail)
+        .into_iter()
+        .find(|u| u.addr == addr && running.contains(&u.jail));
     if let Some(other) = other {
-        let message = format!("address {addr} of jail {jail} is in use by the running jail {}", other.jail);
+        let message = format!(
+            "address {addr} of jail {jail} is in use by the running jail {}",
+            other.jail
+        );
         return Some(Objection::new(message).hint(format!("stop {} first", other.jail)));
     }
     let owner = world.owner(addr)?;
     // On FreeBSD a jail may share an address with the host, on the interface that has it.
     let shared = world.freebsd && spec.interface.as_deref().or(default) == Some(owner);
     (!shared).then(|| {
-        Objection::new(format!("address {addr} of jail {jail} is the host's own on {owner}"))
-            .hint("give one of the two another address")
+        Objection::new(format!(
+            "address {addr} of jail {jail} is the host's own on {owner}"
+        ))
+        .hint("give one of the two another address")
     })
 }
 
@@ -74,11 +82,19 @@ pub(crate) fn plan(host: &Host<'_>, request: &HookRequest) -> Result<Plan, Plugi
     let world = World::look(host, &request.context)?;
     let ensure = |name: &String| {
         let declared = world.declared.get(name)?;
-        let whole = |i: &qjail_plugin_api::Interface| i.up && declared.addresses.iter().all(|a| i.addresses.contains(a));
+        let whole = |i: &qjail_plugin_api::Interface| {
+            i.up && declared.addresses.iter().all(|a| i.addresses.contains(a))
+        };
         if world.interface(name).is_some_and(whole) {
             return None;
         }
-        Some(Step::EnsureInterface { name: name.clone(), addresses: declared.addresses.clone() })
+        Some(Step::EnsureInterface {
+            name: name.clone(),
+            addresses: declared.addresses.clone(),
+        })
     };
-    Ok(Plan { steps: wanted.iter().filter_map(ensure).collect(), ..Plan::default() })
+    Ok(Plan {
+        steps: wanted.iter().filter_map(ensure).collect(),
+        ..Plan::default()
+    })
 }

@@ -41,8 +41,15 @@ impl World {
 
     /// The networks of an interface: those it has, and those it will have when it is made again.
     pub(crate) fn networks(&self, interface: &str) -> Vec<Network> {
-        let mut all: Vec<Network> = self.declared.get(interface).map(|d| d.addresses.clone()).unwrap_or_default();
-        let there = self.interface(interface).map(|i| i.addresses.as_slice()).unwrap_or_default();
+        let mut all: Vec<Network> = self
+            .declared
+            .get(interface)
+            .map(|d| d.addresses.clone())
+            .unwrap_or_default();
+        let there = self
+            .interface(interface)
+            .map(|i| i.addresses.as_slice())
+            .unwrap_or_default();
         all.extend(there.iter().filter(|n| is_network(n)));
         let mut seen = BTreeSet::new();
         all.retain(|n| seen.insert((n.addr, n.len)));
@@ -51,21 +58,36 @@ impl World {
 
     /// Whether jails can have addresses on the interface, now or when it is made again.
     pub(crate) fn is_for_jails(&self, name: &str) -> bool {
-        self.interface(name).map_or(self.declared.contains_key(name), |i| i.for_jails)
+        self.interface(name)
+            .map_or(self.declared.contains_key(name), |i| i.for_jails)
     }
 
     /// The host's interface that has, or when it is made again will have, the address.
     pub(crate) fn owner(&self, addr: IpAddr) -> Option<&str> {
         let has = |networks: &[Network]| networks.iter().any(|n| n.addr == addr);
-        let there = self.interfaces.iter().find(|i| has(&i.addresses)).map(|i| i.name.as_str());
-        there.or_else(|| self.declared.iter().find(|(_, d)| has(&d.addresses)).map(|(name, _)| name.as_str()))
+        let there = self
+            .interfaces
+            .iter()
+            .find(|i| has(&i.addresses))
+            .map(|i| i.name.as_str());
+        there.or_else(|| {
+            self.declared
+                .iter()
+                .find(|(_, d)| has(&d.addresses))
+                .map(|(name, _)| name.as_str())
+        })
     }
 
     /// The addresses of all jails but `except`.
     pub(crate) fn used(&self, except: &str) -> Vec<Used> {
         let others = self.jails.iter().filter(|j| j.name != except);
         others
-            .flat_map(|j| specs(j).into_iter().map(|(_, s)| Used { jail: j.name.clone(), addr: s.addr }))
+            .flat_map(|j| {
+                specs(j).into_iter().map(|(_, s)| Used {
+                    jail: j.name.clone(),
+                    addr: s.addr,
+                })
+            })
             .collect()
     }
 
@@ -87,7 +109,10 @@ fn is_network(network: &Network) -> bool {
 pub(crate) fn specs(jail: &JailInfo) -> Vec<(Family, AddrSpec)> {
     let of = |(key, family)| {
         let texts = jail.params.list(key);
-        texts.into_iter().filter_map(move |t| Some((family, t.trim().parse().ok()?))).collect::<Vec<_>>()
+        texts
+            .into_iter()
+            .filter_map(move |t| Some((family, t.trim().parse().ok()?)))
+            .collect::<Vec<_>>()
     };
     ADDRESS_PARAMS.into_iter().flat_map(of).collect()
 }
@@ -95,7 +120,9 @@ pub(crate) fn specs(jail: &JailInfo) -> Vec<(Family, AddrSpec)> {
 /// The interfaces that a jail's definition names.
 pub(crate) fn interfaces_of(jail: &JailInfo) -> BTreeSet<String> {
     let named = specs(jail).into_iter().filter_map(|(_, s)| s.interface);
-    named.chain(jail.params.text("interface").map(str::to_owned)).collect()
+    named
+        .chain(jail.params.text("interface").map(str::to_owned))
+        .collect()
 }
 
 /// Whether two networks share addresses.

@@ -131,10 +131,9 @@ impl Engine {
     }
 
     fn flavors(&self, places: &Places, request: &CreateRequest, objections: &mut Vec<Error>) -> Vec<String> {
-        let list = match flavor::list(places) {
-            Ok(list) => list,
-            // Without the directory there is no base either, which says more.
-            Err(_) => return Vec::new(),
+        // Without the directory there is no base either, which says more.
+        let Ok(list) = flavor::list(places) else {
+            return Vec::new();
         };
         let known: Vec<String> = list.iter().map(|(n, _)| n.clone()).collect();
         if request.flavors.is_empty() {
@@ -154,7 +153,8 @@ impl Engine {
         let refused = self.system.refused_params(params);
         let errors = refused
             .into_iter()
-            .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")));
+            .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")))
+            .map(|e| e.hint("jail(8) lists the parameters; not every system carries out all of them"));
         Error::all(errors.collect()).map_or(Ok(()), Err)
     }
 

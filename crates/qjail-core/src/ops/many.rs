@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qjail_model::{JailName, Selector};
+use qjail_sys::Need;
 
 use crate::engine::Engine;
 use crate::ops::run::{Outcome, StopRequest};
@@ -27,15 +28,19 @@ impl Engine {
     /// Does `job` with every jail that is meant (all of the zone where `selectors` is empty), up to `jobs` at once.
     /// Each result is reported as it comes. A selector that means no jail is an error of its own, returned.
     pub fn many(&self, job: Job, selectors: &[Selector], report: Report<'_>) -> Vec<Error> {
+        if let Err(error) = self.require(Need::Jails) {
+            return vec![error];
+        }
         let (names, errors) = self.select(selectors);
         let depends = self.depends(&names);
         match job {
-            Job::Start => self.start_all(&names, &depends, report),
+            Job::Start => self.start_all(&names, &depends, false, report),
             Job::Stop(request) => self.stop_all(&names, &depends, request, report),
             Job::Restart(request) => {
                 let stopped = self.stop_for_restart(&names, &depends, request, report);
                 if !self.cancelled() {
-                    self.start_all(&stopped, &depends, report);
+                    // With `dry_run` nothing has been stopped, but would have been.
+                    self.start_all(&stopped, &depends, self.dry_run, report);
                 }
             }
         }
@@ -55,7 +60,13 @@ impl Engine {
             .collect()
     }
 
-    fn start_all(&self, names: &[JailName], depends: &BTreeMap<JailName, Vec<JailName>>, report: Report<'_>) {
+    fn start_all(
+        &self,
+        names: &[JailName],
+        depends: &BTreeMap<JailName, Vec<JailName>>,
+        stopped: bool,
+        report: Report<'_>,
+    ) {
         let mut failed: BTreeSet<JailName> = BTreeSet::new();
         for level in levels(names, depends) {
             let (blocked, free): (Vec<JailName>, Vec<JailName>) = level.into_iter().partition(|n| {
@@ -72,7 +83,7 @@ impl Engine {
                 );
                 failed.insert(name);
             }
-            failed.extend(self.in_parallel(&free, report, |name| self.start(name)));
+            failed.extend(self.in_parallel(&free, report, |name| self.start_from(name, stopped)));
         }
     }
 

@@ -37,13 +37,18 @@ impl Engine {
     /// # Errors
     /// What failed; nothing of the start is left then.
     pub fn start(&self, name: &JailName) -> Result<Outcome> {
+        self.start_from(name, false)
+    }
+
+    /// As [`Engine::start`]; `stopped` when it is known not to run, whatever the kernel says.
+    pub(crate) fn start_from(&self, name: &JailName, stopped: bool) -> Result<Outcome> {
         self.require(Need::Jails)?;
         let definition = self.definition(name)?;
         if definition.norun {
             return Ok(Outcome::Bypassed(format!("Bypassed norun status {name}")));
         }
         let _jail = self.lock(&jail_lock(name))?;
-        if let Some(running) = self.system.find(name.as_str())? {
+        if let Some(running) = self.system.find(name.as_str())?.filter(|_| !stopped) {
             if running.dying {
                 return Err(
                     Error::new(format!("start {name}: the jail is dying")).hint("try again in a moment")

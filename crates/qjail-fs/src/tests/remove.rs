@@ -63,7 +63,10 @@ fn depth_is_no_limit() {
 
 fn refuses_and_deletes_nothing(s: &Stage, mounted: &str) {
     let seen = s.root.check_unmounted(&rel("j"), &never).unwrap_err();
-    assert!(matches!(seen.kind(), ErrorKind::Mounted) && seen.path().ends_with(mounted), "{seen}");
+    assert!(
+        matches!(seen.kind(), ErrorKind::Mounted) && seen.path().ends_with(mounted),
+        "{seen}"
+    );
     let e = s.root.remove_tree(&rel("j"), &never).unwrap_err();
     assert!(matches!(e.kind(), ErrorKind::Mounted), "{e}");
     assert!(e.path().ends_with(mounted), "{e}");

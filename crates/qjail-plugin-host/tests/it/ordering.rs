@@ -88,7 +88,11 @@ fn switches_work_on_built_in_plugins() {
     };
     let registry = Registry::discover(&config);
     assert_eq!(
-        registry.plugins().iter().map(|e| e.name()).collect::<Vec<_>>(),
+        registry
+            .plugins()
+            .iter()
+            .map(qjail_plugin_host::Entry::name)
+            .collect::<Vec<_>>(),
         ["zeta"]
     );
     assert_eq!(

@@ -19,8 +19,12 @@ pub(crate) const SYSRC: &str = "/usr/sbin/sysrc";
 
 /// All that a program gets of the environment. `TERM` is there because jail(8) and jexec(8) copy it into a jail;
 /// `LC_ALL` keeps messages in the words that the parsers know.
-const ENVIRONMENT: [(&str, &str); 4] =
-    [("PATH", "/sbin:/bin:/usr/sbin:/usr/bin"), ("HOME", "/root"), ("TERM", "dumb"), ("LC_ALL", "C")];
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PATH", "/sbin:/bin:/usr/sbin:/usr/bin"),
+    ("HOME", "/root"),
+    ("TERM", "dumb"),
+    ("LC_ALL", "C"),
+];
 
 /// A program by its absolute path, and its arguments. Its standard input is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +35,20 @@ pub(crate) struct Invocation {
 
 impl Invocation {
     pub(crate) fn new(program: &'static str, args: &[&str]) -> Self {
-        Self { program, args: args.iter().map(|a| (*a).to_owned()).collect() }
+        Self {
+            program,
+            args: args.iter().map(|a| (*a).to_owned()).collect(),
+        }
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.program);
-        command.args(&self.args).env_clear().envs(ENVIRONMENT).current_dir("/").stdin(Stdio::null());
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(ENVIRONMENT)
+            .current_dir("/")
+            .stdin(Stdio::null());
         command
     }
 
@@ -46,19 +58,31 @@ impl Invocation {
     /// Only when it can not be started; how it ended is in [`Output`].
     pub(crate) fn run(&self) -> Result<Output> {
         let done = self.command().output().map_err(|e| self.error(e))?;
-        Ok(Output { status: done.status, stdout: text(&done.stdout), stderr: text(&done.stderr) })
+        Ok(Output {
+            status: done.status,
+            stdout: text(&done.stdout),
+            stderr: text(&done.stderr),
+        })
     }
 
     /// Runs it; anything but success is an error with its own message.
     pub(crate) fn succeed(&self) -> Result<String> {
         let output = self.run()?;
-        if output.status.success() { Ok(output.stdout) } else { Err(self.error(output.why())) }
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(self.error(output.why()))
+        }
     }
 
     /// Starts it with both outputs going to `file`. A pipe would stay open as long as a daemon that it started lives.
     pub(crate) fn start(&self, file: &File) -> Result<std::process::Child> {
         let out = || file.try_clone().map(Stdio::from).map_err(|e| self.error(e));
-        self.command().stdout(out()?).stderr(out()?).spawn().map_err(|e| self.error(e))
+        self.command()
+            .stdout(out()?)
+            .stderr(out()?)
+            .spawn()
+            .map_err(|e| self.error(e))
     }
 
     /// The error of this command line.
@@ -70,10 +94,12 @@ impl Invocation {
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.program)?;
-        self.args.iter().try_for_each(|a| match a.is_empty() || a.contains(char::is_whitespace) {
-            true => write!(f, " '{a}'"),
-            false => write!(f, " {a}"),
-        })
+        self.args
+            .iter()
+            .try_for_each(|a| match a.is_empty() || a.contains(char::is_whitespace) {
+                true => write!(f, " '{a}'"),
+                false => write!(f, " {a}"),
+            })
     }
 }
 
@@ -96,7 +122,9 @@ impl Output {
 pub(crate) fn said(output: &str) -> Option<String> {
     let line = |l: &str| {
         let l = l.trim();
-        let short = l.split_once(": ").filter(|(name, _)| ["ifconfig", "jail", "sysrc", "route"].contains(name));
+        let short = l
+            .split_once(": ")
+            .filter(|(name, _)| ["ifconfig", "jail", "sysrc", "route"].contains(name));
         short.map_or(l, |(_, rest)| rest).to_owned()
     };
     let lines: Vec<String> = output.lines().map(line).filter(|l| !l.is_empty()).collect();
@@ -127,13 +155,20 @@ mod tests {
 
     #[test]
     fn a_program_gets_a_clean_environment_and_no_input() {
-        let output = sh("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort; pwd; cat").succeed().unwrap();
-        assert_eq!(output, "HOME=/root\nLC_ALL=C\nPATH=/sbin:/bin:/usr/sbin:/usr/bin\nTERM=dumb\n/\n");
+        let output = sh("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort; pwd; cat")
+            .succeed()
+            .unwrap();
+        assert_eq!(
+            output,
+            "HOME=/root\nLC_ALL=C\nPATH=/sbin:/bin:/usr/sbin:/usr/bin\nTERM=dumb\n/\n"
+        );
     }
 
     #[test]
     fn a_failure_tells_the_command_and_its_words() {
-        let e = sh("echo 'ifconfig: interface nosuch0 does not exist' >&2; exit 1").succeed().unwrap_err();
+        let e = sh("echo 'ifconfig: interface nosuch0 does not exist' >&2; exit 1")
+            .succeed()
+            .unwrap_err();
         assert!(e.attempt.starts_with("run /bin/sh -c 'echo"), "{e}");
         assert_eq!(e.why, "interface nosuch0 does not exist");
         assert!(sh("exit 3").succeed().unwrap_err().why.contains('3'));
@@ -145,7 +180,9 @@ mod tests {
     fn output_to_a_file_does_not_wait_for_daemons() {
         let mut file = tempfile::tempfile().unwrap();
         let begun = std::time::Instant::now();
-        let mut child = sh("echo one; echo two >&2; sleep 3 & exit 0").start(&file).unwrap();
+        let mut child = sh("echo one; echo two >&2; sleep 3 & exit 0")
+            .start(&file)
+            .unwrap();
         assert!(child.wait().unwrap().success());
         assert!(begun.elapsed() < std::time::Duration::from_secs(2));
         let mut said = String::new();
@@ -157,16 +194,29 @@ mod tests {
     #[test]
     fn what_jail_says() {
         let fixture = include_str!("../../fixtures/freebsd-13.2/jail-no-interface.txt");
-        let why = "interface nosuch0 does not exist; /sbin/ifconfig nosuch0 inet 192.168.9.3/28 alias: failed";
+        let why =
+            "interface nosuch0 does not exist; /sbin/ifconfig nosuch0 inet 192.168.9.3/28 alias: failed";
         assert_eq!(said(fixture).unwrap(), why);
-        assert_eq!(said(include_str!("../../fixtures/freebsd-13.2/jail-not-found.txt")).unwrap(), "\"nosuch\" not found");
+        assert_eq!(
+            said(include_str!("../../fixtures/freebsd-13.2/jail-not-found.txt")).unwrap(),
+            "\"nosuch\" not found"
+        );
         assert_eq!(said(" \n\n"), None);
         let removed = include_str!("../../fixtures/freebsd-13.2/jail-removed.txt");
         assert_eq!(jail_said("room-020", removed), None);
-        assert_eq!(jail_said("room-020", &format!("{removed}{fixture}")).unwrap(), why);
+        assert_eq!(
+            jail_said("room-020", &format!("{removed}{fixture}")).unwrap(),
+            why
+        );
         let exists = include_str!("../../fixtures/freebsd-13.2/jail-exists.txt");
-        assert_eq!(jail_said("room-001", exists).unwrap(), "\"room-001\" already exists");
+        assert_eq!(
+            jail_said("room-001", exists).unwrap(),
+            "\"room-001\" already exists"
+        );
         let unknown = include_str!("../../fixtures/freebsd-13.2/jail-unknown-parameter.txt");
-        assert_eq!(jail_said("trap", unknown).unwrap(), "unknown parameter: nosuchparam");
+        assert_eq!(
+            jail_said("trap", unknown).unwrap(),
+            "unknown parameter: nosuchparam"
+        );
     }
 }

@@ -48,7 +48,11 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
         params.set("mount", mounts(spec)?);
     }
     if let Some(list) = processors {
-        prepend(&mut params, "exec.created", vec![format!("/usr/bin/cpuset -l {list} -j {}", spec.name)]);
+        prepend(
+            &mut params,
+            "exec.created",
+            vec![format!("/usr/bin/cpuset -l {list} -j {}", spec.name)],
+        );
     }
     Ok(params)
 }
@@ -87,7 +91,9 @@ fn address_text(jail: &str, interface: &str, address: &AddrSpec, all: &[Interfac
         let why = format!("{} is an address of {}", address.addr, other.name);
         return Err(SysError::new(format!("connect {jail} to {interface}"), why));
     }
-    let len = address.len.unwrap_or(if address.addr.is_ipv4() { 32 } else { 128 });
+    let len = address
+        .len
+        .unwrap_or(if address.addr.is_ipv4() { 32 } else { 128 });
     Ok(format!("{interface}|{}/{len}", address.addr))
 }
 
@@ -95,14 +101,23 @@ fn mounts(spec: &JailSpec) -> Result<Vec<String>> {
     let line = |m: &crate::MountSpec| {
         let how = if m.read_only { "ro" } else { "rw" };
         let target = spec.path.join(m.target.trim_start_matches('/'));
-        Ok(format!("{} {} nullfs {how} 0 0", text(spec, &m.source)?, text(spec, &target)?))
+        Ok(format!(
+            "{} {} nullfs {how} 0 0",
+            text(spec, &m.source)?,
+            text(spec, &target)?
+        ))
     };
     spec.mounts.iter().map(line).collect()
 }
 
 /// jail(8) splits mounts at white space, and knows no other spelling of it.
 fn text(spec: &JailSpec, path: &std::path::Path) -> Result<String> {
-    let fail = |why: &str| Err(SysError::new(format!("start {}", spec.name), format!("{}: {why}", path.display())));
+    let fail = |why: &str| {
+        Err(SysError::new(
+            format!("start {}", spec.name),
+            format!("{}: {why}", path.display()),
+        ))
+    };
     match path.to_str() {
         None => fail("the path is not text, which jail(8) needs"),
         Some(text) if !text.starts_with('/') => fail("the path is not absolute"),
@@ -148,7 +163,8 @@ fn positive(params: &Params) -> Params {
 /// The file is none of ours.
 pub(crate) fn parse(name: &str, text: &str) -> Result<Params> {
     let fail = |why: String| SysError::new(format!("read the jail.conf of {name}"), why);
-    let blocks = qjail_jailconf::read("jail.conf", text, qjail_jailconf::no_includes).map_err(|e| fail(e.to_string()))?;
+    let blocks = qjail_jailconf::read("jail.conf", text, qjail_jailconf::no_includes)
+        .map_err(|e| fail(e.to_string()))?;
     let found = blocks.into_iter().find(|b| b.name == name).map(|b| b.params);
     found.ok_or_else(|| fail("the jail is not in it".to_owned()))
 }
@@ -171,7 +187,13 @@ mod tests {
     fn everything_that_a_jail_can_have() {
         let mut spec = golden::spec(
             "full",
-            &[("ip4.addr", &["192.168.1.3", "em0|192.0.2.10", "em0|192.0.2.20/28"]), ("ip6.addr", &["fd00::2"])],
+            &[
+                (
+                    "ip4.addr",
+                    &["192.168.1.3", "em0|192.0.2.10", "em0|192.0.2.20/28"],
+                ),
+                ("ip6.addr", &["fd00::2"]),
+            ],
         );
         for (key, value) in [
             ("securelevel", "2"),
@@ -187,19 +209,30 @@ mod tests {
         ] {
             spec.params.set(key, value);
         }
-        for key in ["allow.raw_sockets", "allow.quotas", "allow.mount", "allow.mount.nullfs", "allow.noset_hostname"] {
+        for key in [
+            "allow.raw_sockets",
+            "allow.quotas",
+            "allow.mount",
+            "allow.mount.nullfs",
+            "allow.noset_hostname",
+        ] {
             spec.params.set(key, true);
         }
         spec.params.set("persist", false);
         let params = shared(&spec, &golden::interfaces()).unwrap();
         let text = render("full", &params).unwrap();
         golden::check("full.conf", &text);
-        assert_eq!(parse("full", &text).unwrap(), positive(&params).iter().map(one_is_text).collect());
+        assert_eq!(
+            parse("full", &text).unwrap(),
+            positive(&params).iter().map(one_is_text).collect()
+        );
     }
 
     /// The reader takes a list of one for a text.
     fn one_is_text((key, value): (&str, &ParamValue)) -> (String, ParamValue) {
-        let value = value.as_text().map_or_else(|| value.clone(), |t| ParamValue::Text(t.to_owned()));
+        let value = value
+            .as_text()
+            .map_or_else(|| value.clone(), |t| ParamValue::Text(t.to_owned()));
         (key.to_owned(), value)
     }
 
@@ -207,19 +240,32 @@ mod tests {
     fn the_host_keeps_its_address() {
         let text = |address: &str| {
             let spec = golden::spec("a", &[("ip4.addr", &[address])]);
-            shared(&spec, &golden::interfaces()).map(|p| p.list("ip4.addr").join(" ")).map_err(|e| e.to_string())
+            shared(&spec, &golden::interfaces())
+                .map(|p| p.list("ip4.addr").join(" "))
+                .map_err(|e| e.to_string())
         };
         assert_eq!(text("192.168.1.1").unwrap(), "192.168.1.1");
         assert_eq!(text("lo1|192.168.1.1/32").unwrap(), "192.168.1.1");
         assert_eq!(text("192.168.1.2").unwrap(), "lo1|192.168.1.2/32");
         assert_eq!(text("lo1|192.168.1.2/28").unwrap(), "lo1|192.168.1.2/28");
-        assert_eq!(text("192.0.2.10").unwrap_err(), "connect a to lo1: 192.0.2.10 is an address of em0");
-        assert!(text("lo7|10.0.0.1").unwrap_err().contains("there is no interface lo7"));
+        assert_eq!(
+            text("192.0.2.10").unwrap_err(),
+            "connect a to lo1: 192.0.2.10 is an address of em0"
+        );
+        assert!(
+            text("lo7|10.0.0.1")
+                .unwrap_err()
+                .contains("connect a to lo7: there is no such interface")
+        );
     }
 
     #[test]
     fn what_jail_would_take_apart_is_refused() {
-        for (path, why) in [("/usr/my jails/a", "white space"), ("jails/a", "not absolute"), ("/usr/jails/../etc", "`..`")] {
+        for (path, why) in [
+            ("/usr/my jails/a", "white space"),
+            ("jails/a", "not absolute"),
+            ("/usr/jails/../etc", "`..`"),
+        ] {
             let mut spec = golden::spec("a", &[]);
             spec.path = path.into();
             assert!(basic(&spec).unwrap_err().to_string().contains(why), "{path}");
@@ -230,8 +276,18 @@ mod tests {
         let mut spec = golden::spec("a", &[]);
         spec.mounts[0].target = "../../etc".into();
         assert!(basic(&spec).unwrap_err().to_string().contains("`..`"));
-        assert!(render("no.name", &Params::new()).unwrap_err().to_string().contains("no.name"));
-        assert!(parse("b", "a {\n}\n").unwrap_err().to_string().contains("not in it"));
+        assert!(
+            render("no.name", &Params::new())
+                .unwrap_err()
+                .to_string()
+                .contains("no.name")
+        );
+        assert!(
+            parse("b", "a {\n}\n")
+                .unwrap_err()
+                .to_string()
+                .contains("not in it")
+        );
         assert!(parse("a", "a {").is_err());
     }
 

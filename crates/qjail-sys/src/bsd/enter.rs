@@ -32,13 +32,25 @@ pub(crate) struct Enter {
 /// No command, and no login.
 pub(crate) fn plan(name: &str, who: Identity, spec: &ExecSpec) -> Result<Enter> {
     match (spec.argv.split_first(), spec.login) {
-        (None, false) => Err(SysError::new(format!("run a command in {name}"), "no command is given")),
+        (None, false) => Err(SysError::new(
+            format!("run a command in {name}"),
+            "no command is given",
+        )),
         (None, true) => Ok(login(who, spec)),
         (Some((program, args)), _) => {
             let (env, dirs) = (environment(&who, spec), directories(&who, spec));
             let (uid, gid, groups) = (who.uid, who.gid, who.groups);
             let (program, args) = (program.clone(), args.to_vec());
-            Ok(Enter { program, arg0: None, args, env, dirs, uid, gid, groups })
+            Ok(Enter {
+                program,
+                arg0: None,
+                args,
+                env,
+                dirs,
+                uid,
+                gid,
+                groups,
+            })
         }
     }
 }
@@ -51,25 +63,54 @@ fn login(who: Identity, spec: &ExecSpec) -> Enter {
         let args = ["-p", "-f", &user.name].map(str::to_owned).to_vec();
         let dirs = vec!["/".to_owned()];
         let env = spec.env.clone();
-        return Enter { program: LOGIN.to_owned(), arg0: None, args, env, dirs, uid: 0, gid: 0, groups: Vec::new() };
+        return Enter {
+            program: LOGIN.to_owned(),
+            arg0: None,
+            args,
+            env,
+            dirs,
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+        };
     }
     let shell = shell(&who).to_owned();
     let arg0 = Some(format!("-{}", shell.rsplit('/').next().unwrap_or(&shell)));
     let (env, dirs) = (environment(&who, spec), directories(&who, spec));
-    Enter { program: shell, arg0, args: Vec::new(), env, dirs, uid: who.uid, gid: who.gid, groups: who.groups }
+    Enter {
+        program: shell,
+        arg0,
+        args: Vec::new(),
+        env,
+        dirs,
+        uid: who.uid,
+        gid: who.gid,
+        groups: who.groups,
+    }
 }
 
 fn shell(who: &Identity) -> &str {
-    who.user.as_ref().map(|u| u.shell.as_str()).filter(|s| !s.is_empty()).unwrap_or(SHELL)
+    who.user
+        .as_ref()
+        .map(|u| u.shell.as_str())
+        .filter(|s| !s.is_empty())
+        .unwrap_or(SHELL)
 }
 
 fn home(who: &Identity) -> &str {
-    who.user.as_ref().map(|u| u.home.as_str()).filter(|h| h.starts_with('/')).unwrap_or("/")
+    who.user
+        .as_ref()
+        .map(|u| u.home.as_str())
+        .filter(|h| h.starts_with('/'))
+        .unwrap_or("/")
 }
 
 /// What setusercontext(3) sets for the class `default`, less what needs the jail's login.conf(5).
 fn environment(who: &Identity, spec: &ExecSpec) -> Vec<(String, String)> {
-    let name = who.user.as_ref().map_or_else(|| who.uid.to_string(), |u| u.name.clone());
+    let name = who
+        .user
+        .as_ref()
+        .map_or_else(|| who.uid.to_string(), |u| u.name.clone());
     let mut env: Vec<(String, String)> = [
         ("PATH", PATH),
         ("HOME", home(who)),
@@ -146,7 +187,9 @@ pub(crate) fn not_run(name: &str, program: &str, code: i32) -> NotRun {
     }
     match errno {
         libc::ENOENT => NotRun::Status(127),
-        libc::EACCES | libc::ENOEXEC | libc::ENOTDIR | libc::EISDIR | libc::ELOOP | libc::EPERM => NotRun::Status(126),
+        libc::EACCES | libc::ENOEXEC | libc::ENOTDIR | libc::EISDIR | libc::ELOOP | libc::EPERM => {
+            NotRun::Status(126)
+        }
         _ => NotRun::Failed(SysError::new(format!("run {program} in {name}"), why)),
     }
 }
@@ -154,7 +197,9 @@ pub(crate) fn not_run(name: &str, program: &str, code: i32) -> NotRun {
 /// The exit status by the contract: the command's own, 128 + N when signal N ended it.
 pub(crate) fn status(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -164,8 +209,15 @@ mod tests {
 
     fn who(name: Option<&str>) -> Identity {
         let passwd = b"root:*:0:0::/root:/bin/csh\ntom:*:1001:1001::/home/tom:\n";
-        let users = Users::new(UserFile::parse(passwd, Layout::Passwd), GroupFile::parse(b"ftp:*:14:tom\n"));
-        name.unwrap_or("root").parse::<qjail_passwd::UserSpec>().unwrap().resolve(&users).unwrap()
+        let users = Users::new(
+            UserFile::parse(passwd, Layout::Passwd),
+            GroupFile::parse(b"ftp:*:14:tom\n"),
+        );
+        name.unwrap_or("root")
+            .parse::<qjail_passwd::UserSpec>()
+            .unwrap()
+            .resolve(&users)
+            .unwrap()
     }
 
     fn planned(user: Option<&str>, argv: &[&str], login: bool) -> Enter {
@@ -183,8 +235,14 @@ mod tests {
     fn a_console_is_a_login() {
         for (user, name) in [(None, "root"), (Some("tom"), "tom"), (Some("1001"), "tom")] {
             let login = planned(user, &[], true);
-            assert_eq!((login.program.as_str(), login.args), ("/usr/bin/login", vec!["-p".into(), "-f".into(), name.into()]));
-            assert_eq!((login.uid, login.env), (0, vec![("TERM".to_owned(), "xterm".to_owned())]));
+            assert_eq!(
+                (login.program.as_str(), login.args),
+                ("/usr/bin/login", vec!["-p".into(), "-f".into(), name.into()])
+            );
+            assert_eq!(
+                (login.uid, login.env),
+                (0, vec![("TERM".to_owned(), "xterm".to_owned())])
+            );
         }
     }
 
@@ -192,29 +250,54 @@ mod tests {
     fn a_login_that_login_can_not_do() {
         for user in ["tom:14", "7:8"] {
             let shell = planned(Some(user), &[], true);
-            assert_eq!((shell.program.as_str(), shell.arg0.as_deref()), ("/bin/sh", Some("-sh")), "{user}");
+            assert_eq!(
+                (shell.program.as_str(), shell.arg0.as_deref()),
+                ("/bin/sh", Some("-sh")),
+                "{user}"
+            );
             assert_ne!(shell.uid, 0);
         }
-        let spec = ExecSpec { login: true, dir: Some("/tmp".into()), ..ExecSpec::default() };
+        let spec = ExecSpec {
+            login: true,
+            dir: Some("/tmp".into()),
+            ..ExecSpec::default()
+        };
         let root = plan("jail1", who(None), &spec).unwrap();
-        assert_eq!((root.arg0.as_deref(), root.dirs), (Some("-csh"), vec!["/tmp".to_owned()]));
+        assert_eq!(
+            (root.arg0.as_deref(), root.dirs),
+            (Some("-csh"), vec!["/tmp".to_owned()])
+        );
     }
 
     #[test]
     fn a_command_with_a_clean_environment() {
         let run = planned(Some("tom"), &["id", "-u"], false);
         assert_eq!((run.program.as_str(), run.args), ("id", vec!["-u".to_owned()]));
-        assert_eq!((run.uid, run.gid, run.groups, run.dirs), (1001, 1001, vec![14], vec!["/".to_owned()]));
+        assert_eq!(
+            (run.uid, run.gid, run.groups, run.dirs),
+            (1001, 1001, vec![14], vec!["/".to_owned()])
+        );
         let env: Vec<String> = run.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let expected = [
-            &format!("PATH={PATH}"), "HOME=/home/tom", "SHELL=/bin/sh", "USER=tom", "LOGNAME=tom", "BLOCKSIZE=K",
-            "LANG=C.UTF-8", "TERM=xterm",
+            &format!("PATH={PATH}"),
+            "HOME=/home/tom",
+            "SHELL=/bin/sh",
+            "USER=tom",
+            "LOGNAME=tom",
+            "BLOCKSIZE=K",
+            "LANG=C.UTF-8",
+            "TERM=xterm",
         ];
         assert_eq!(env, expected);
         let login = planned(Some("tom"), &["sh"], true);
         assert_eq!(login.dirs, ["/home/tom", "/"]);
         assert!(login.env.contains(&("MAIL".into(), "/var/mail/tom".into())));
-        assert!(plan("jail1", who(None), &ExecSpec::default()).unwrap_err().to_string().contains("no command"));
+        assert!(
+            plan("jail1", who(None), &ExecSpec::default())
+                .unwrap_err()
+                .to_string()
+                .contains("no command")
+        );
     }
 
     #[test]
@@ -230,7 +313,10 @@ mod tests {
         assert!(failed(libc::ENOMEM).starts_with("run id in jail1: "));
         for (step, what) in Step::ALL {
             let text = failed(step.code(libc::EPERM));
-            assert!(text.starts_with(&format!("run id in jail1: {what}: Operation not permitted")), "{text}");
+            assert!(
+                text.starts_with(&format!("run id in jail1: {what}: Operation not permitted")),
+                "{text}"
+            );
         }
     }
 

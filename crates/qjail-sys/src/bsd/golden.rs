@@ -10,7 +10,9 @@ use crate::{Interface, JailSpec, MountSpec};
 
 /// Compares `text` with the file `golden/freebsd/NAME`.
 pub(crate) fn check(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/freebsd").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden/freebsd")
+        .join(name);
     if std::env::var_os("QJAIL_GOLDEN").is_some_and(|v| v == "write") {
         std::fs::write(&path, text).unwrap();
     }
@@ -20,15 +22,19 @@ pub(crate) fn check(name: &str, text: &str) {
 
 /// A host as in the chapter: em0 with the default route, lo1 with 192.168.1.1/28.
 pub(crate) fn interfaces() -> Vec<Interface> {
-    [("lo0", "127.0.0.1/8"), ("em0", "192.0.2.10/24"), ("lo1", "192.168.1.1/28")]
-        .map(|(name, address)| Interface {
-            name: name.to_owned(),
-            addresses: vec![address.parse().unwrap()],
-            up: true,
-            default_route: name == "em0",
-            for_jails: true,
-        })
-        .to_vec()
+    [
+        ("lo0", "127.0.0.1/8"),
+        ("em0", "192.0.2.10/24"),
+        ("lo1", "192.168.1.1/28"),
+    ]
+    .map(|(name, address)| Interface {
+        name: name.to_owned(),
+        addresses: vec![address.parse().unwrap()],
+        up: true,
+        default_route: name == "em0",
+        for_jails: true,
+    })
+    .to_vec()
 }
 
 /// A jail as the core makes it, on lo1, with `more` parameters.

@@ -36,7 +36,10 @@ pub(crate) fn parse(text: &str) -> Vec<Shown> {
 /// `lo1: flags=8049<UP,LOOPBACK,RUNNING,MULTICAST> metric 0 mtu 16384`
 fn head(line: &str) -> Option<Shown> {
     let (name, _) = line.split_once(": flags=")?;
-    Some(Shown { name: name.to_owned(), ..Shown::default() })
+    Some(Shown {
+        name: name.to_owned(),
+        ..Shown::default()
+    })
 }
 
 fn detail(shown: &mut Shown, line: &str) {
@@ -55,7 +58,10 @@ fn inet<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Network> {
     let addr = words.next()?.parse().ok()?;
     let mask = words.skip_while(|w| *w != "netmask").nth(1)?;
     let bits = u32::from_str_radix(mask.strip_prefix("0x")?, 16).ok()?;
-    Some(Network { addr, len: u8::try_from(bits.leading_ones()).ok()? })
+    Some(Network {
+        addr,
+        len: u8::try_from(bits.leading_ones()).ok()?,
+    })
 }
 
 /// `fe80::1%lo1 prefixlen 64 scopeid 0x4`
@@ -67,14 +73,18 @@ fn inet6<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Network> {
 
 /// The interface of the default route: the line `interface: vtnet0`.
 pub(crate) fn default_route(text: &str) -> Option<String> {
-    text.lines().find_map(|l| l.trim().strip_prefix("interface: ")).map(|name| name.trim().to_owned())
+    text.lines()
+        .find_map(|l| l.trim().strip_prefix("interface: "))
+        .map(|name| name.trim().to_owned())
 }
 
 /// The bits of a netmask that getifaddrs(3) gives as bytes.
 pub(crate) fn mask_len(bytes: &[u8]) -> u8 {
     let full = bytes.iter().take_while(|b| **b == 0xff).count();
     let rest = bytes.get(full).map_or(0, |b| b.leading_ones());
-    u8::try_from(full * 8).unwrap_or(u8::MAX).saturating_add(u8::try_from(rest).unwrap_or(0))
+    u8::try_from(full * 8)
+        .unwrap_or(u8::MAX)
+        .saturating_add(u8::try_from(rest).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -94,7 +104,9 @@ mod tests {
 
     #[test]
     fn a_bridge_and_its_member() {
-        let all = parse(include_str!("../../fixtures/freebsd-13.2/ifconfig-bridge0-epair0a.txt"));
+        let all = parse(include_str!(
+            "../../fixtures/freebsd-13.2/ifconfig-bridge0-epair0a.txt"
+        ));
         assert_eq!(all.len(), 2);
         assert!(all[0].is_bridge() && !all[1].is_bridge());
         assert_eq!(all[0].members, ["epair0a"]);
@@ -107,13 +119,23 @@ mod tests {
     fn other_words_are_no_interface() {
         assert!(parse(include_str!("../../fixtures/freebsd-13.2/ifconfig-nosuch0.txt")).is_empty());
         assert!(parse("\tinet 1.2.3.4 netmask 0xff000000\nlo0 nonsense\n").is_empty());
-        assert!(parse("lo0: flags=0<>\n\tinet x netmask y\n\tinet 1.2.3.4 netmask\n\tinet6 ::1\n")[0].addresses.is_empty());
+        assert!(
+            parse("lo0: flags=0<>\n\tinet x netmask y\n\tinet 1.2.3.4 netmask\n\tinet6 ::1\n")[0]
+                .addresses
+                .is_empty()
+        );
         assert_eq!(default_route("route: route has not been found\n"), None);
     }
 
     #[test]
     fn masks() {
-        for (bytes, len) in [(&[255, 255, 255, 240][..], 28), (&[255; 4], 32), (&[0; 4], 0), (&[255; 16], 128), (&[], 0)] {
+        for (bytes, len) in [
+            (&[255, 255, 255, 240][..], 28),
+            (&[255; 4], 32),
+            (&[0; 4], 0),
+            (&[255; 16], 128),
+            (&[], 0),
+        ] {
             assert_eq!(mask_len(bytes), len, "{bytes:?}");
         }
     }

@@ -30,12 +30,21 @@ pub(crate) struct Question {
 impl Question {
     /// For the first jail after `jid`.
     pub(crate) fn after(jid: i32) -> Self {
-        Self { last: Some(jid.to_ne_bytes()), jid: [0; 4], dying: [0; 4], name: [0; NAME], path: [0; PATH] }
+        Self {
+            last: Some(jid.to_ne_bytes()),
+            jid: [0; 4],
+            dying: [0; 4],
+            name: [0; NAME],
+            path: [0; PATH],
+        }
     }
 
     /// For the jail of that name; none where no jail can have it.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let mut question = Self { last: None, ..Self::after(0) };
+        let mut question = Self {
+            last: None,
+            ..Self::after(0)
+        };
         let fits = name.len() < NAME && !name.is_empty() && !name.bytes().any(|b| b == 0);
         fits.then(|| question.name[..name.len()].copy_from_slice(name.as_bytes()))?;
         Some(question)
@@ -75,13 +84,20 @@ mod tests {
     use super::*;
 
     fn keys(question: &mut Question) -> Vec<String> {
-        question.parts().iter().map(|(k, b)| format!("{} {}", k.to_str().unwrap(), b.len())).collect()
+        question
+            .parts()
+            .iter()
+            .map(|(k, b)| format!("{} {}", k.to_str().unwrap(), b.len()))
+            .collect()
     }
 
     #[test]
     fn questions_and_answers() {
         let mut next = Question::after(7);
-        assert_eq!(keys(&mut next), ["lastjid 4", "jid 4", "dying 4", "name 256", "path 1024"]);
+        assert_eq!(
+            keys(&mut next),
+            ["lastjid 4", "jid 4", "dying 4", "name 256", "path 1024"]
+        );
         assert_eq!(next.parts()[0].1, 7_i32.to_ne_bytes());
         for (key, buffer) in next.parts() {
             match key.to_bytes() {
@@ -93,7 +109,10 @@ mod tests {
             }
         }
         let jail = next.answer();
-        assert_eq!((jail.jid, jail.name.as_str(), jail.path.len(), jail.dying), (12, "jail1", 1024, true));
+        assert_eq!(
+            (jail.jid, jail.name.as_str(), jail.path.len(), jail.dying),
+            (12, "jail1", 1024, true)
+        );
     }
 
     #[test]

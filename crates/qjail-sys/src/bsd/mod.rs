@@ -2,8 +2,9 @@
 //!
 //! Nothing here asks the kernel or changes anything, so that it compiles and is tested on every system: command lines
 //! and files are compared with `golden/freebsd`, parsers read what FreeBSD 13.2 said (`fixtures/freebsd-13.2`).
-//! [`command`] and [`relay`] do act, in ways that both systems share. `crate::freebsd` carries out what is decided here.
+//! [`command`], [`child`] and [`relay`] do act, in ways that both systems share. `crate::freebsd` carries out what is decided here.
 
+pub(crate) mod child;
 pub(crate) mod command;
 pub(crate) mod conf;
 pub(crate) mod enter;

@@ -32,9 +32,11 @@ fn expected(root: &Path, params: &Params) -> Vec<(PathBuf, String)> {
         Some((root.join(target), words.next()?.to_owned()))
     };
     let mut all: Vec<_> = params.list("mount").into_iter().filter_map(line).collect();
-    for (key, target, kind) in
-        [("mount.devfs", "dev", "devfs"), ("mount.fdescfs", "dev/fd", "fdescfs"), ("mount.procfs", "proc", "procfs")]
-    {
+    for (key, target, kind) in [
+        ("mount.devfs", "dev", "devfs"),
+        ("mount.fdescfs", "dev/fd", "fdescfs"),
+        ("mount.procfs", "proc", "procfs"),
+    ] {
         if params.is_on(key) {
             all.push((root.join(target), kind.to_owned()));
         }
@@ -45,6 +47,10 @@ fn expected(root: &Path, params: &Params) -> Vec<(PathBuf, String)> {
 /// The mounts of a jail that is gone, the newest first. `root` is its directory with links resolved, `params` those of
 /// its file. A mount of another type, or at another place, is somebody else's.
 pub(crate) fn leftovers<'a>(root: &Path, params: &Params, mounted: &'a [Mounted]) -> Vec<&'a Mounted> {
+    // The host's own /dev is none of a jail's.
+    if root.parent().is_none() {
+        return Vec::new();
+    }
     let expected = expected(root, params);
     let below = |m: &Mounted| m.on != root && m.on.starts_with(root);
     let ours = |m: &Mounted| expected.iter().any(|(on, kind)| *on == m.on && *kind == m.kind);
@@ -61,9 +67,17 @@ mod tests {
         let line = |(n, line): (usize, &str)| {
             let mut words = line.split_whitespace().skip(1);
             let on = words.next().unwrap().into();
-            Mounted { on, kind: words.next().unwrap().to_owned(), fsid: [i32::try_from(n).unwrap(), 7] }
+            Mounted {
+                on,
+                kind: words.next().unwrap().to_owned(),
+                fsid: [i32::try_from(n).unwrap(), 7],
+            }
         };
-        include_str!("../../fixtures/freebsd-13.2/mount-p.txt").lines().enumerate().map(line).collect()
+        include_str!("../../fixtures/freebsd-13.2/mount-p.txt")
+            .lines()
+            .enumerate()
+            .map(line)
+            .collect()
     }
 
     fn params(jail: &str) -> Params {
@@ -85,15 +99,30 @@ mod tests {
     fn a_directory_behind_a_link() {
         let mut params = params("room-002");
         params.set("path", "/jails/room-002");
-        params.set("mount", "/usr/jails/sharedfs /jails/room-002/sharedfs nullfs ro 0 0");
-        assert_eq!(leftovers(Path::new("/usr/jails/room-002"), &params, &host()).len(), 2);
+        params.set(
+            "mount",
+            "/usr/jails/sharedfs /jails/room-002/sharedfs nullfs ro 0 0",
+        );
+        assert_eq!(
+            leftovers(Path::new("/usr/jails/room-002"), &params, &host()).len(),
+            2
+        );
     }
 
     #[test]
     fn other_types_and_places_stay() {
         let root = Path::new("/usr/jails/a");
-        let at = |on: &str, kind: &str| Mounted { on: root.join(on), kind: kind.to_owned(), fsid: [1, 2] };
-        let strange = [at("sharedfs", "zfs"), at("dev", "tmpfs"), at("usr/ports", "nullfs"), at("", "ufs")];
+        let at = |on: &str, kind: &str| Mounted {
+            on: root.join(on),
+            kind: kind.to_owned(),
+            fsid: [1, 2],
+        };
+        let strange = [
+            at("sharedfs", "zfs"),
+            at("dev", "tmpfs"),
+            at("usr/ports", "nullfs"),
+            at("", "ufs"),
+        ];
         assert!(leftovers(root, &params("a"), &strange).is_empty());
         let ours = [at("proc", "procfs"), at("dev/fd", "fdescfs")];
         let mut p = params("a");

@@ -29,12 +29,17 @@ pub(crate) fn ensure(all: &[Interface], name: &str, wanted: &[Network]) -> Resul
             .map_err(|e| e.hint("choose lo1, lo2, … or bridge0, bridge1, …"));
     }
     let has = found.map(|i| i.addresses.as_slice()).unwrap_or_default();
-    if let Some(other) = has.iter().find(|h| wanted.iter().any(|w| w.addr == h.addr && w.len != h.len)) {
+    if let Some(other) = has
+        .iter()
+        .find(|h| wanted.iter().any(|w| w.addr == h.addr && w.len != h.len))
+    {
         return fail(format!("it has {other} already, with another length"));
     }
     let missing = wanted.iter().filter(|w| !has.contains(w));
     Ok(Ensure {
-        create: found.is_none().then(|| Invocation::new(IFCONFIG, &[name, "create"])),
+        create: found
+            .is_none()
+            .then(|| Invocation::new(IFCONFIG, &[name, "create"])),
         add: missing.map(|w| (*w, add_alias(name, *w))).collect(),
         up: Invocation::new(IFCONFIG, &[name, "up"]),
     })
@@ -44,10 +49,20 @@ pub(crate) fn ensure(all: &[Interface], name: &str, wanted: &[Network]) -> Resul
 ///
 /// # Errors
 /// `whole` for an interface that is no cloned one.
-pub(crate) fn remove(all: &[Interface], name: &str, gone: &[Network], whole: bool) -> Result<Vec<Invocation>> {
-    let Some(found) = all.iter().find(|i| i.name == name) else { return Ok(Vec::new()) };
+pub(crate) fn remove(
+    all: &[Interface],
+    name: &str,
+    gone: &[Network],
+    whole: bool,
+) -> Result<Vec<Invocation>> {
+    let Some(found) = all.iter().find(|i| i.name == name) else {
+        return Ok(Vec::new());
+    };
     if whole && !can_be_made(name) {
-        return Err(SysError::new(format!("remove the interface {name}"), addresses::OTHER_KIND));
+        return Err(SysError::new(
+            format!("remove the interface {name}"),
+            addresses::OTHER_KIND,
+        ));
     }
     let there = gone.iter().filter(|g| found.addresses.contains(g));
     let mut commands: Vec<Invocation> = there.map(|g| remove_alias(name, *g)).collect();
@@ -60,7 +75,10 @@ pub(crate) fn remove(all: &[Interface], name: &str, gone: &[Network], whole: boo
 /// `lo1`, `bridge0`, …: interfaces that ifconfig(8) makes, and that are none of the hardware's. `lo0` is the kernel's own.
 fn can_be_made(name: &str) -> bool {
     let number = |rest: &str| !rest.is_empty() && rest.len() <= 5 && rest.bytes().all(|b| b.is_ascii_digit());
-    name != "lo0" && ["lo", "bridge"].iter().any(|kind| name.strip_prefix(kind).is_some_and(number))
+    name != "lo0"
+        && ["lo", "bridge"]
+            .iter()
+            .any(|kind| name.strip_prefix(kind).is_some_and(number))
 }
 
 fn add_alias(interface: &str, network: Network) -> Invocation {
@@ -92,7 +110,11 @@ mod tests {
     }
 
     fn lines(plan: Ensure) -> String {
-        let all = plan.create.into_iter().chain(plan.add.into_iter().map(|(_, i)| i)).chain([plan.up]);
+        let all = plan
+            .create
+            .into_iter()
+            .chain(plan.add.into_iter().map(|(_, i)| i))
+            .chain([plan.up]);
         all.map(|i| format!("{i}\n")).collect()
     }
 
@@ -111,20 +133,34 @@ mod tests {
         }
         golden::check("net.txt", &text);
         assert!(remove(&host, "lo9", &[], true).unwrap().is_empty());
-        assert_eq!(remove(&host, "em0", &networks(&["192.0.2.10/24"]), false).unwrap().len(), 1);
+        assert_eq!(
+            remove(&host, "em0", &networks(&["192.0.2.10/24"]), false)
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn refusals() {
         let host = golden::interfaces();
-        let refused = |name: &str, wanted: &[&str]| ensure(&host, name, &networks(wanted)).unwrap_err().to_string();
+        let refused =
+            |name: &str, wanted: &[&str]| ensure(&host, name, &networks(wanted)).unwrap_err().to_string();
         assert!(refused("lo1", &["192.168.1.1/32"]).contains("has 192.168.1.1/28 already"));
         assert!(refused("lo2", &["192.168.1.1/28"]).contains("is an address of lo1"));
         for name in ["jails", "lo", "lox", "em7", "bridge", "lo1234567"] {
-            assert!(refused(name, &[]).contains("makes no interface of this name"), "{name}");
+            assert!(
+                refused(name, &[]).contains("makes no interface of this name"),
+                "{name}"
+            );
         }
         for name in ["em0", "lo0"] {
-            assert!(remove(&host, name, &[], true).unwrap_err().to_string().contains("not an interface for jails"));
+            assert!(
+                remove(&host, name, &[], true)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("not an interface for jails")
+            );
         }
     }
 

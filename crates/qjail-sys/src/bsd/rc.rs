@@ -63,17 +63,38 @@ mod tests {
     fn commands() {
         let add = |now| line("cloned_interfaces", RcChange::Add("lo1".into()), now);
         assert_eq!(add(None).unwrap(), "/usr/sbin/sysrc cloned_interfaces+=lo1");
-        assert_eq!(add(Some("lo2 lo10")).unwrap(), "/usr/sbin/sysrc cloned_interfaces+=lo1");
+        assert_eq!(
+            add(Some("lo2 lo10")).unwrap(),
+            "/usr/sbin/sysrc cloned_interfaces+=lo1"
+        );
         assert_eq!(add(Some("lo2 lo1")), None);
         let remove = |now| line("cloned_interfaces", RcChange::Remove("lo1".into()), now);
-        assert_eq!(remove(Some("lo1 lo2")).unwrap(), "/usr/sbin/sysrc cloned_interfaces-=lo1");
+        assert_eq!(
+            remove(Some("lo1 lo2")).unwrap(),
+            "/usr/sbin/sysrc cloned_interfaces-=lo1"
+        );
         assert_eq!((remove(None), remove(Some("lo10"))), (None, None));
-        let set = |now| line("ifconfig_lo1_alias0", RcChange::Set("inet 192.168.1.1/28".into()), now);
-        assert_eq!(set(None).unwrap(), "/usr/sbin/sysrc 'ifconfig_lo1_alias0=inet 192.168.1.1/28'");
+        let set = |now| {
+            line(
+                "ifconfig_lo1_alias0",
+                RcChange::Set("inet 192.168.1.1/28".into()),
+                now,
+            )
+        };
+        assert_eq!(
+            set(None).unwrap(),
+            "/usr/sbin/sysrc 'ifconfig_lo1_alias0=inet 192.168.1.1/28'"
+        );
         assert_eq!(set(Some("inet 192.168.1.1/28")), None);
-        assert_eq!(line("qjail_enable", RcChange::Unset, Some("YES")).unwrap(), "/usr/sbin/sysrc -x qjail_enable");
+        assert_eq!(
+            line("qjail_enable", RcChange::Unset, Some("YES")).unwrap(),
+            "/usr/sbin/sysrc -x qjail_enable"
+        );
         assert_eq!(line("qjail_enable", RcChange::Unset, None), None);
-        assert_eq!(ask("cloned_interfaces").unwrap().to_string(), "/usr/sbin/sysrc -i -n cloned_interfaces");
+        assert_eq!(
+            ask("cloned_interfaces").unwrap().to_string(),
+            "/usr/sbin/sysrc -i -n cloned_interfaces"
+        );
     }
 
     #[test]
@@ -85,11 +106,16 @@ mod tests {
     #[test]
     fn nothing_that_a_shell_expands() {
         for bad in ["$(reboot)", "a\"; reboot; \"", "`x`", "a\nb", "a\\", "it's"] {
-            let e = change("x", &RcChange::Set(bad.into()), None).unwrap_err().to_string();
+            let e = change("x", &RcChange::Set(bad.into()), None)
+                .unwrap_err()
+                .to_string();
             assert!(e.starts_with("change x of rc.conf: the value contains"), "{e}");
         }
         for bad in ["", "a b", "-x", "1a", "a=b", "a;b"] {
-            assert!(ask(bad).is_err() && change(bad, &RcChange::Unset, None).is_err(), "{bad}");
+            assert!(
+                ask(bad).is_err() && change(bad, &RcChange::Unset, None).is_err(),
+                "{bad}"
+            );
         }
     }
 }

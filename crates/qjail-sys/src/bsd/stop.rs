@@ -2,9 +2,9 @@
 
 use qjail_model::{Network, Params};
 
+use super::command::Invocation;
 use super::network;
 use crate::{Interface, StopOptions};
-use super::command::Invocation;
 
 /// The parameters of the file for `jail -r`: those of the start, less what is to be passed over.
 ///
@@ -28,9 +28,13 @@ pub(crate) fn params(started: &Params, how: StopOptions, own_stop: bool) -> Para
 /// The commands that take back the addresses that jail(8) put on the host's interfaces: only those that the file names
 /// with their interface, and only where they are there with the very length that was added.
 pub(crate) fn leftover_addresses(started: &Params, interfaces: &[Interface]) -> Vec<Invocation> {
-    let added = ["ip4.addr", "ip6.addr"].into_iter().flat_map(|key| started.list(key));
+    let added = ["ip4.addr", "ip6.addr"]
+        .into_iter()
+        .flat_map(|key| started.list(key));
     let there = |interface: &str, network: Network| {
-        interfaces.iter().any(|i| i.name == interface && i.addresses.contains(&network))
+        interfaces
+            .iter()
+            .any(|i| i.name == interface && i.addresses.contains(&network))
     };
     added
         .filter_map(|text| {
@@ -48,7 +52,13 @@ mod tests {
     use std::time::Duration;
 
     fn started() -> Params {
-        let mut spec = golden::spec("a", &[("ip4.addr", &["192.168.1.1", "192.168.1.2"]), ("exec.prestop", &["/bin/x"])]);
+        let mut spec = golden::spec(
+            "a",
+            &[
+                ("ip4.addr", &["192.168.1.1", "192.168.1.2"]),
+                ("exec.prestop", &["/bin/x"]),
+            ],
+        );
         spec.params.set("stop.timeout", "30");
         conf::shared(&spec, &golden::interfaces()).unwrap()
     }
@@ -58,11 +68,22 @@ mod tests {
         let text = |how, own| {
             let p = params(&started(), how, own);
             let get = |k| p.get(k).map(ToString::to_string).unwrap_or_default();
-            format!("{}, {}, {}", get("stop.timeout"), get("exec.stop"), get("exec.prestop"))
+            format!(
+                "{}, {}, {}",
+                get("stop.timeout"),
+                get("exec.stop"),
+                get("exec.prestop")
+            )
         };
         let gently = StopOptions::default();
-        let timeout = StopOptions { timeout: Some(Duration::from_secs(5)), ..gently };
-        let force = StopOptions { force: true, timeout: Some(Duration::from_secs(5)) };
+        let timeout = StopOptions {
+            timeout: Some(Duration::from_secs(5)),
+            ..gently
+        };
+        let force = StopOptions {
+            force: true,
+            timeout: Some(Duration::from_secs(5)),
+        };
         assert_eq!(text(gently, true), "30, /bin/sh /etc/rc.shutdown jail, /bin/x");
         assert_eq!(text(timeout, true), "5, /bin/sh /etc/rc.shutdown jail, /bin/x");
         assert_eq!(text(timeout, false), "5, , /bin/x");
@@ -72,13 +93,19 @@ mod tests {
     #[test]
     fn only_what_was_added_is_taken_back() {
         let lines = |interfaces: &[Interface]| {
-            leftover_addresses(&started(), interfaces).iter().map(ToString::to_string).collect::<Vec<_>>()
+            leftover_addresses(&started(), interfaces)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
         };
         assert!(lines(&golden::interfaces()).is_empty());
         let mut host = golden::interfaces();
         host[2].addresses.push("192.168.1.2/32".parse().unwrap());
         assert_eq!(lines(&host), ["/sbin/ifconfig lo1 inet 192.168.1.2/32 -alias"]);
         host[2].addresses[1] = "192.168.1.2/28".parse().unwrap();
-        assert!(lines(&host).is_empty(), "the administrator's own, with another length");
+        assert!(
+            lines(&host).is_empty(),
+            "the administrator's own, with another length"
+        );
     }
 }

@@ -18,7 +18,9 @@ pub(crate) fn identity(name: &str, path: &Path, wanted: Option<&str>) -> Result<
         UserFile::parse(&read(&root, "etc/passwd").map_err(fail)?, Layout::Passwd),
         GroupFile::parse(&read(&root, "etc/group").map_err(fail)?),
     );
-    let Some(wanted) = wanted else { return Ok(superuser(&users)) };
+    let Some(wanted) = wanted else {
+        return Ok(superuser(&users));
+    };
     let spec: UserSpec = wanted.parse().map_err(|e| fail(format!("{e}")))?;
     spec.resolve(&users).map_err(|e| fail(e.to_string()))
 }
@@ -26,10 +28,22 @@ pub(crate) fn identity(name: &str, path: &Path, wanted: Option<&str>) -> Result<
 /// Root, also in a jail whose files do not know it.
 fn superuser(users: &Users) -> Identity {
     // toor(8) has the number 0 too, and another shell.
-    let user = users.user_by_name("root").filter(|u| u.uid == 0).or_else(|| users.user_by_uid(0)).cloned();
-    let groups = user.as_ref().map(|u| users.groups_of(&u.name)).unwrap_or_default();
+    let user = users
+        .user_by_name("root")
+        .filter(|u| u.uid == 0)
+        .or_else(|| users.user_by_uid(0))
+        .cloned();
+    let groups = user
+        .as_ref()
+        .map(|u| users.groups_of(&u.name))
+        .unwrap_or_default();
     let gid = user.as_ref().map_or(0, |u| u.gid);
-    Identity { uid: 0, gid, groups: groups.into_iter().filter(|g| *g != gid).collect(), user }
+    Identity {
+        uid: 0,
+        gid,
+        groups: groups.into_iter().filter(|g| *g != gid).collect(),
+        user,
+    }
 }
 
 fn read(root: &Root, file: &str) -> std::result::Result<Vec<u8>, String> {
@@ -50,11 +64,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(identity("a", dir.path(), None).unwrap().uid, 0);
         fs::create_dir(dir.path().join("etc")).unwrap();
-        let passwd = "toor:*:0:0::/root:\nroot:*:0:0::/root:/bin/csh\nwww:*:80:80::/nonexistent:/usr/sbin/nologin\n";
+        let passwd =
+            "toor:*:0:0::/root:\nroot:*:0:0::/root:/bin/csh\nwww:*:80:80::/nonexistent:/usr/sbin/nologin\n";
         fs::write(dir.path().join("etc/passwd"), passwd).unwrap();
-        fs::write(dir.path().join("etc/group"), "wheel:*:0:root\noperator:*:5:root\nwww:*:80:\n").unwrap();
+        fs::write(
+            dir.path().join("etc/group"),
+            "wheel:*:0:root\noperator:*:5:root\nwww:*:80:\n",
+        )
+        .unwrap();
         let root = identity("a", dir.path(), None).unwrap();
-        assert_eq!((root.uid, root.gid, root.groups, root.user.unwrap().shell.as_str()), (0, 0, vec![5], "/bin/csh"));
+        assert_eq!(
+            (root.uid, root.gid, root.groups, root.user.unwrap().shell.as_str()),
+            (0, 0, vec![5], "/bin/csh")
+        );
         assert_eq!(identity("a", dir.path(), Some("www")).unwrap().uid, 80);
         assert_eq!(identity("a", dir.path(), Some("80:5")).unwrap().gid, 5);
         for bad in ["nobody", "-x", ""] {

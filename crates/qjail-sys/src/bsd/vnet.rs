@@ -50,18 +50,37 @@ pub(crate) fn bridge_of<'a>(spec: &JailSpec, shown: &'a [Shown], osreldate: u32)
             .map_err(|e| e.hint("use a bridge: qjail net create bridge1 ADDRESS/LENGTH"));
     }
     if osreldate >= MEMBERS_WITHOUT_ADDRESSES && !found.addresses.is_empty() {
-        return fail(format!("{name} has an address, and from FreeBSD 15.0 on a member of a bridge may have none"))
-            .map_err(|e| e.hint(format!("make a bridge in rc.conf with {name} as a member, and give it the address")));
+        return fail(format!(
+            "{name} has an address, and from FreeBSD 15.0 on a member of a bridge may have none"
+        ))
+        .map_err(|e| {
+            e.hint(format!(
+                "make a bridge in rc.conf with {name} as a member, and give it the address"
+            ))
+        });
     }
     Ok(Bridge::WithMember(found))
 }
 
 fn interface(spec: &JailSpec) -> Result<String> {
-    let of_address = || addresses::of_jail(&spec.name, &spec.params).ok()?.into_iter().next().map(|(i, _)| i);
-    spec.params.text("interface").map(str::to_owned).or_else(of_address).ok_or_else(|| {
-        SysError::new(format!("connect {} to the network", spec.name), "the parameter `interface` is not set")
+    let of_address = || {
+        addresses::of_jail(&spec.name, &spec.params)
+            .ok()?
+            .into_iter()
+            .next()
+            .map(|(i, _)| i)
+    };
+    spec.params
+        .text("interface")
+        .map(str::to_owned)
+        .or_else(of_address)
+        .ok_or_else(|| {
+            SysError::new(
+                format!("connect {} to the network", spec.name),
+                "the parameter `interface` is not set",
+            )
             .hint("set it to a bridge of the host")
-    })
+        })
 }
 
 /// Makes a bridge; its name is what it prints.
@@ -115,7 +134,10 @@ pub(crate) fn with_pair(spec: &JailSpec, pair: &Pair, bridge: &str, gateways: &[
     let mut params = without_addresses(spec)?;
     let (host, jail) = (pair.host_end(), pair.jail_end());
     let prestart = vec![
-        format!("{IFCONFIG} {host} > /dev/null 2>&1 || {IFCONFIG} {} create", pair.0),
+        format!(
+            "{IFCONFIG} {host} > /dev/null 2>&1 || {IFCONFIG} {} create",
+            pair.0
+        ),
         format!("{IFCONFIG} {host} ether {}", mac(&spec.name, 0x0a)),
         format!("{IFCONFIG} {jail} ether {}", mac(&spec.name, 0x0b)),
         format!("{IFCONFIG} {bridge} addm {host}"),
@@ -144,7 +166,10 @@ pub(crate) fn without_addresses(spec: &JailSpec) -> Result<Params> {
 /// What runs in the jail before its own start: 13.2 has no `ifconfig -j`.
 fn inside(spec: &JailSpec, interface: &str, gateways: &[Network]) -> Result<Vec<String>> {
     let mut commands = vec![format!("{IFCONFIG} lo0 inet 127.0.0.1/8 up")];
-    let wanted: Vec<AddrSpec> = addresses::of_jail(&spec.name, &spec.params)?.into_iter().map(|(_, a)| a).collect();
+    let wanted: Vec<AddrSpec> = addresses::of_jail(&spec.name, &spec.params)?
+        .into_iter()
+        .map(|(_, a)| a)
+        .collect();
     for a in &wanted {
         let family = if a.addr.is_ipv4() { "inet" } else { "inet6" };
         let len = a.len.or_else(|| gateway(gateways, a).map(|g| g.len));
@@ -163,7 +188,9 @@ fn inside(spec: &JailSpec, interface: &str, gateways: &[Network]) -> Result<Vec<
 
 /// The bridge's address in the network of the jail's.
 fn gateway<'a>(gateways: &'a [Network], address: &AddrSpec) -> Option<&'a Network> {
-    gateways.iter().find(|g| g.addr != address.addr && g.contains(address.addr))
+    gateways
+        .iter()
+        .find(|g| g.addr != address.addr && g.contains(address.addr))
 }
 
 /// A locally administered address from the jail's name, which is the only one of its kind on the host: the kernel's own
@@ -176,17 +203,31 @@ fn mac(jail: &str, end: u8) -> String {
 
 /// The pair that the file of a jail has made.
 pub(crate) fn pair_of(params: &Params) -> Option<Pair> {
-    let pair = params.list("vnet.interface").iter().find_map(|i| Pair::of_end(i))?;
-    params.list("exec.poststop").contains(&destroy_pair(&pair).to_string()).then_some(pair)
+    let pair = params
+        .list("vnet.interface")
+        .iter()
+        .find_map(|i| Pair::of_end(i))?;
+    params
+        .list("exec.poststop")
+        .contains(&destroy_pair(&pair).to_string())
+        .then_some(pair)
 }
 
 /// What is done before jail(8) removes the jail: its own stop, then its interfaces are taken back. A jail that dies with
 /// an epair in it can take the kernel with it (PR 238326). None of these may fail the stop.
 pub(crate) fn before_removal(name: &str, params: &Params, force: bool) -> Vec<Invocation> {
-    let own = if force { Vec::new() } else { params.list("exec.stop") };
-    let stop = own.iter().map(|c| Invocation::new(JEXEC, &["-l", name, "/bin/sh", "-c", c]));
+    let own = if force {
+        Vec::new()
+    } else {
+        params.list("exec.stop")
+    };
+    let stop = own
+        .iter()
+        .map(|c| Invocation::new(JEXEC, &["-l", name, "/bin/sh", "-c", c]));
     let interfaces = params.list("vnet.interface");
-    let back = interfaces.iter().map(|i| Invocation::new(IFCONFIG, &[i, "-vnet", name]));
+    let back = interfaces
+        .iter()
+        .map(|i| Invocation::new(IFCONFIG, &[i, "-vnet", name]));
     stop.chain(back).collect()
 }
 
@@ -196,9 +237,17 @@ mod tests {
     use super::*;
 
     fn host() -> Vec<Shown> {
-        let mut shown = ifconfig::parse(include_str!("../../fixtures/freebsd-13.2/ifconfig-bridge0-epair0a.txt"));
-        shown.extend(ifconfig::parse(include_str!("../../fixtures/freebsd-13.2/ifconfig-lo1.txt")));
-        let em0 = Shown { name: "em0".into(), addresses: vec!["192.0.2.10/24".parse().unwrap()], ..Shown::default() };
+        let mut shown = ifconfig::parse(include_str!(
+            "../../fixtures/freebsd-13.2/ifconfig-bridge0-epair0a.txt"
+        ));
+        shown.extend(ifconfig::parse(include_str!(
+            "../../fixtures/freebsd-13.2/ifconfig-lo1.txt"
+        )));
+        let em0 = Shown {
+            name: "em0".into(),
+            addresses: vec!["192.0.2.10/24".parse().unwrap()],
+            ..Shown::default()
+        };
         shown.push(em0);
         shown[0].addresses.push("10.1.0.1/24".parse().unwrap());
         shown
@@ -213,7 +262,10 @@ mod tests {
 
     #[test]
     fn the_file_of_a_jail_with_a_pair() {
-        let spec = spec("bridge0", &[("ip4.addr", &["10.1.0.2"]), ("ip6.addr", &["fd00::2/64"])]);
+        let spec = spec(
+            "bridge0",
+            &[("ip4.addr", &["10.1.0.2"]), ("ip6.addr", &["fd00::2/64"])],
+        );
         let pair = Pair::of_end("epair3a").unwrap();
         let params = with_pair(&spec, &pair, "bridge0", &host()[0].addresses).unwrap();
         let text = conf::render("web", &params).unwrap();
@@ -224,7 +276,10 @@ mod tests {
 
     #[test]
     fn an_interface_of_the_administrator_is_passed_as_it_is() {
-        let spec = spec("em0", &[("vnet.interface", &["em1"]), ("ip4.addr", &["10.1.0.2"])]);
+        let spec = spec(
+            "em0",
+            &[("vnet.interface", &["em1"]), ("ip4.addr", &["10.1.0.2"])],
+        );
         assert!(!needs_pair(&spec.params) && needs_pair(&self::spec("em0", &[]).params));
         let params = without_addresses(&spec).unwrap();
         assert_eq!(params.list("vnet.interface"), ["em1"]);
@@ -243,22 +298,43 @@ mod tests {
         let e = of("em0", 1_500_000).unwrap_err();
         assert!(e.to_string().contains("em0 has an address") && e.hint.unwrap().contains("rc.conf"));
         assert!(of("lo1", 1_302_001).unwrap_err().to_string().contains("loopback"));
-        assert!(of("nosuch0", 1_302_001).unwrap_err().to_string().contains("no interface nosuch0"));
+        assert!(
+            of("nosuch0", 1_302_001)
+                .unwrap_err()
+                .to_string()
+                .contains("nosuch0: there is no such interface")
+        );
         let mut bare = spec("x", &[]);
         bare.params.unset("interface");
-        assert!(bridge_of(&bare, &shown, 1_302_001).unwrap_err().to_string().contains("`interface` is not set"));
+        assert!(
+            bridge_of(&bare, &shown, 1_302_001)
+                .unwrap_err()
+                .to_string()
+                .contains("`interface` is not set")
+        );
         bare.params.set("ip4.addr", "bridge0|10.1.0.9");
-        assert_eq!(bridge_of(&bare, &shown, 1_302_001).unwrap(), Bridge::Existing(&shown[0]));
+        assert_eq!(
+            bridge_of(&bare, &shown, 1_302_001).unwrap(),
+            Bridge::Existing(&shown[0])
+        );
     }
 
     #[test]
     fn commands() {
         let pair = Pair::of_end("epair3b").unwrap();
-        let mut lines = vec![make_bridge(), add_member("bridge1", "em0"), make_pair(), destroy_pair(&pair)];
+        let mut lines = vec![
+            make_bridge(),
+            add_member("bridge1", "em0"),
+            make_pair(),
+            destroy_pair(&pair),
+        ];
         let params = with_pair(&spec("bridge0", &[]), &pair, "bridge0", &[]).unwrap();
         lines.extend(before_removal("web", &params, false));
         lines.extend(before_removal("web", &params, true));
-        golden::check("vnet-commands.txt", &lines.iter().map(|l| format!("{l}\n")).collect::<String>());
+        golden::check(
+            "vnet-commands.txt",
+            &lines.iter().map(|l| format!("{l}\n")).collect::<String>(),
+        );
     }
 
     #[test]
@@ -272,7 +348,13 @@ mod tests {
 
     #[test]
     fn on_and_off() {
-        for (value, on) in [("new", true), ("1", true), ("true", true), ("inherit", false), ("0", false)] {
+        for (value, on) in [
+            ("new", true),
+            ("1", true),
+            ("true", true),
+            ("inherit", false),
+            ("0", false),
+        ] {
             let params: Params = [("vnet".to_owned(), value.into())].into_iter().collect();
             assert_eq!(is_vnet(&params), on, "{value}");
         }

@@ -48,8 +48,14 @@ fn ask(mut question: Question) -> io::Result<Option<Jail>> {
     let mut vectors = Vec::new();
     for (key, buffer) in question.parts() {
         let key = key.to_bytes_with_nul();
-        vectors.push(libc::iovec { iov_base: key.as_ptr().cast_mut().cast(), iov_len: key.len() });
-        vectors.push(libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() });
+        vectors.push(libc::iovec {
+            iov_base: key.as_ptr().cast_mut().cast(),
+            iov_len: key.len(),
+        });
+        vectors.push(libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        });
     }
     let count = libc::c_uint::try_from(vectors.len()).map_err(io::Error::other)?;
     // SAFETY: every vector points at memory of `question` or at a constant, with its length; names are only read.
@@ -60,6 +66,15 @@ fn ask(mut question: Question) -> io::Result<Option<Jail>> {
     match io::Error::last_os_error() {
         e if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         e => Err(e),
+    }
+}
+
+/// jail_attach(2): this process is in the jail from now on, its root and working directory are the jail's.
+pub(super) fn attach(jid: i32) -> io::Result<()> {
+    // SAFETY: a number.
+    match unsafe { libc::jail_attach(jid) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -74,7 +89,8 @@ fn sysctl(name: &str) -> Option<Vec<u8>> {
     }
     let mut value = vec![0; len];
     // SAFETY: a C string and a buffer of `len` bytes; the kernel writes no more.
-    let done = unsafe { libc::sysctlbyname(name.as_ptr(), value.as_mut_ptr().cast(), &mut len, ptr::null(), 0) };
+    let done =
+        unsafe { libc::sysctlbyname(name.as_ptr(), value.as_mut_ptr().cast(), &mut len, ptr::null(), 0) };
     value.truncate(len);
     (done == 0).then_some(value)
 }
@@ -94,12 +110,16 @@ pub(super) fn sysctl_int(name: &str) -> Option<i32> {
 /// When the system was started, in seconds since 1970: `kern.boottime`, a struct timeval.
 pub(super) fn boot_time() -> Option<i64> {
     let value = sysctl("kern.boottime")?;
-    Some(libc::time_t::from_ne_bytes(value.get(..size_of::<libc::time_t>())?.try_into().ok()?))
+    Some(libc::time_t::from_ne_bytes(
+        value.get(..size_of::<libc::time_t>())?.try_into().ok()?,
+    ))
 }
 
 /// Whether the kernel lists a parameter of jails, see jail(8) and security.jail.param.
 pub(super) fn knows_param(name: &str) -> bool {
-    let Ok(name) = CString::new(format!("security.jail.param.{name}")) else { return false };
+    let Ok(name) = CString::new(format!("security.jail.param.{name}")) else {
+        return false;
+    };
     let mut numbers = [0; 24];
     let mut len = numbers.len();
     // SAFETY: a C string and a buffer of `len` numbers, libc::CTL_MAXNAME or more.
@@ -134,11 +154,18 @@ fn mounted(s: &libc::statfs) -> Mounted {
     let fsid = unsafe { std::mem::transmute_copy::<libc::fsid_t, [i32; 2]>(&s.f_fsid) };
     let on = std::ffi::OsString::from_vec(bytes(&s.f_mntonname));
     let kind = String::from_utf8_lossy(&bytes(&s.f_fstypename)).into_owned();
-    Mounted { on: on.into(), kind, fsid }
+    Mounted {
+        on: on.into(),
+        kind,
+        fsid,
+    }
 }
 
 fn bytes(text: &[libc::c_char]) -> Vec<u8> {
-    text.iter().take_while(|c| **c != 0).map(|c| c.to_ne_bytes()[0]).collect()
+    text.iter()
+        .take_while(|c| **c != 0)
+        .map(|c| c.to_ne_bytes()[0])
+        .collect()
 }
 
 /// unmount(2) of this very mount.
@@ -156,7 +183,10 @@ pub(super) fn interfaces() -> Result<Vec<Interface>> {
     let mut first = ptr::null_mut();
     // SAFETY: the place for the head of the list.
     if unsafe { libc::getifaddrs(&mut first) } != 0 {
-        return Err(SysError::new("list the network interfaces", io::Error::last_os_error()));
+        return Err(SysError::new(
+            "list the network interfaces",
+            io::Error::last_os_error(),
+        ));
     }
     let mut all: BTreeMap<String, Interface> = BTreeMap::new();
     let mut next = first;
@@ -164,12 +194,20 @@ pub(super) fn interfaces() -> Result<Vec<Interface>> {
     while let Some(entry) = unsafe { next.as_ref() } {
         next = entry.ifa_next;
         // SAFETY: every entry has a name, a C string.
-        let name = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
-        let fresh = || Interface { name: name.clone(), for_jails: true, ..Interface::default() };
+        let name = unsafe { CStr::from_ptr(entry.ifa_name) }
+            .to_string_lossy()
+            .into_owned();
+        let fresh = || Interface {
+            name: name.clone(),
+            for_jails: true,
+            ..Interface::default()
+        };
         let interface = all.entry(name.clone()).or_insert_with(fresh);
         interface.up |= entry.ifa_flags & libc::IFF_UP.cast_unsigned() != 0;
         // SAFETY: both are null or point at socket addresses of the length that they name.
-        interface.addresses.extend(unsafe { network(entry.ifa_addr, entry.ifa_netmask) });
+        interface
+            .addresses
+            .extend(unsafe { network(entry.ifa_addr, entry.ifa_netmask) });
     }
     // SAFETY: made by getifaddrs(3), freed once, not used any more.
     unsafe { libc::freeifaddrs(first) };
@@ -185,7 +223,10 @@ unsafe fn network(addr: *const libc::sockaddr, mask: *const libc::sockaddr) -> O
         [a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         _ => IpAddr::V6(Ipv6Addr::from(without_scope(addr.try_into().ok()?))),
     };
-    Some(Network { addr, len: mask_len(&mask) })
+    Some(Network {
+        addr,
+        len: mask_len(&mask),
+    })
 }
 
 /// The bytes of an IPv4 or IPv6 address.
@@ -194,7 +235,10 @@ unsafe fn network(addr: *const libc::sockaddr, mask: *const libc::sockaddr) -> O
 /// `addr` is null or points at a socket address that is as long as its first byte says.
 unsafe fn octets(addr: *const libc::sockaddr) -> Option<Vec<u8>> {
     // SAFETY: as the caller promises; length and family are its first two bytes.
-    let (len, family) = unsafe { addr.as_ref().map(|a| (usize::from(a.sa_len), i32::from(a.sa_family)))? };
+    let (len, family) = unsafe {
+        addr.as_ref()
+            .map(|a| (usize::from(a.sa_len), i32::from(a.sa_family)))?
+    };
     // netinet/in.h, netinet6/in6.h: where the address stands, and how long it is.
     let (at, size) = match family {
         libc::AF_INET => (4, 4),

@@ -41,13 +41,20 @@ impl Run {
         state_dir.make_dirs(&below, 0o700, None).map_err(fail)?;
         let directory = state_dir.open_dir(&below).map_err(fail)?;
         let path = state.join(below.as_os_str());
-        let mut run = Self { directory, path, stale: false, started: None };
+        let mut run = Self {
+            directory,
+            path,
+            stale: false,
+            started: None,
+        };
         run.read(&spec.name)?;
         Ok(run)
     }
 
     fn read(&mut self, name: &str) -> Result<()> {
-        let Ok(written) = fs::metadata(self.file("jail.conf")) else { return Ok(()) };
+        let Ok(written) = fs::metadata(self.file("jail.conf")) else {
+            return Ok(());
+        };
         self.stale = kernel::boot_time().is_some_and(|boot| written.mtime() < boot);
         let fail = |e: qjail_fs::Error| SysError::new(format!("read the jail.conf of {name}"), e);
         let file = RelPath::new("jail.conf").map_err(|e| SysError::new("read jail.conf", e))?;
@@ -65,21 +72,40 @@ impl Run {
         let fail = |why: String| SysError::new(format!("write the jail.conf of {name}"), why);
         let text = conf::render(name, params)?;
         let below = RelPath::new(file).map_err(|e| fail(e.to_string()))?;
-        let options = WriteOptions { mode: Some(0o600), ..WriteOptions::default() };
-        self.directory.write(&below, text.as_bytes(), &options).map_err(|e| fail(e.to_string()))?;
+        let options = WriteOptions {
+            mode: Some(0o600),
+            ..WriteOptions::default()
+        };
+        self.directory
+            .write(&below, text.as_bytes(), &options)
+            .map_err(|e| fail(e.to_string()))?;
         let path = self.file(file);
-        path.to_str().map(str::to_owned).ok_or_else(|| fail(format!("{} is not text", path.display())))
+        path.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| fail(format!("{} is not text", path.display())))
     }
 
     /// What the jail was started with; without its file nothing that was added to the host is known.
     fn params(&self, spec: &JailSpec) -> Result<Params> {
-        self.started.clone().map_or_else(|| vnet::without_addresses(spec), Ok)
+        self.started
+            .clone()
+            .map_or_else(|| vnet::without_addresses(spec), Ok)
     }
 
     /// Runs jail(8) and gives how it ended and what it said. `cancelled` ends it.
-    fn jail(&self, name: &str, command: &Invocation, cancelled: &dyn Fn() -> bool) -> Result<(ExitStatus, Option<String>)> {
+    fn jail(
+        &self,
+        name: &str,
+        command: &Invocation,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(ExitStatus, Option<String>)> {
         let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let options = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600);
         let mut file = options.open(self.file("output")).map_err(|e| command.error(e))?;
         let mut child = command.start(&file)?;
         let status = loop {
@@ -92,7 +118,9 @@ impl Run {
             sleep(TICK);
         };
         let mut said = Vec::new();
-        file.rewind().and_then(|()| file.read_to_end(&mut said)).map_err(|e| command.error(e))?;
+        file.rewind()
+            .and_then(|()| file.read_to_end(&mut said))
+            .map_err(|e| command.error(e))?;
         Ok((status, jail_said(name, &String::from_utf8_lossy(&said))))
     }
 
@@ -118,19 +146,34 @@ pub(super) fn start(state: &Path, spec: &JailSpec, cancelled: &(dyn Fn() -> bool
     let mut made = Vec::new();
     if let Err(error) = begin(state, spec, cancelled, &mut made) {
         // The first error is the one to tell; what could not be undone is in the hint.
-        let undone = made.iter().try_for_each(wire::take_away).and(cleanup(state, spec));
-        let error = SysError { attempt: attempt(), ..error };
+        let undone = made
+            .iter()
+            .try_for_each(wire::take_away)
+            .and(cleanup(state, spec));
+        let error = SysError {
+            attempt: attempt(),
+            ..error
+        };
         return Err(match undone {
             Err(left) => error.hint(format!("not all of it could be undone: {left}")),
-            Ok(()) if before.is_some() => error.hint("an earlier jail of this name is still dying; try again later"),
+            Ok(()) if before.is_some() => {
+                error.hint("an earlier jail of this name is still dying; try again later")
+            }
             Ok(()) => error,
         });
     }
     let found = kernel::find(&spec.name)?.filter(|jail| !jail.dying);
-    found.map(|jail| jail.jid).ok_or_else(|| SysError::new(attempt(), "it ended as soon as exec.start had ended"))
+    found
+        .map(|jail| jail.jid)
+        .ok_or_else(|| SysError::new(attempt(), "it ended as soon as exec.start had ended"))
 }
 
-fn begin(state: &Path, spec: &JailSpec, cancelled: &dyn Fn() -> bool, made: &mut Vec<Invocation>) -> Result<()> {
+fn begin(
+    state: &Path,
+    spec: &JailSpec,
+    cancelled: &dyn Fn() -> bool,
+    made: &mut Vec<Invocation>,
+) -> Result<()> {
     let run = Run::open(state, spec)?;
     let params = wire::prepare(spec, made)?;
     let file = run.write("jail.conf", &spec.name, &params)?;
@@ -139,10 +182,16 @@ fn begin(state: &Path, spec: &JailSpec, cancelled: &dyn Fn() -> bool, made: &mut
     if status.success() && !cancelled() {
         return Ok(());
     }
-    let why = if cancelled() { "cancelled".to_owned() } else { said.unwrap_or_else(|| status.to_string()) };
+    let why = if cancelled() {
+        "cancelled".to_owned()
+    } else {
+        said.unwrap_or_else(|| status.to_string())
+    };
     let error = command.error(why);
     let log = spec.console_log.as_ref().filter(|log| log.exists());
-    Err(log.map_or(error.clone(), |log| error.hint(format!("what it said is in {}", log.display()))))
+    Err(log.map_or(error.clone(), |log| {
+        error.hint(format!("what it said is in {}", log.display()))
+    }))
 }
 
 /// See [`crate::System::stop`].
@@ -158,10 +207,16 @@ pub(super) fn stop(state: &Path, spec: &JailSpec, how: StopOptions) -> Result<()
         let first = remove_jail(&run, spec, &bsd_stop::params(&started, how, own_stop));
         // A failing exec.stop makes jail(8) leave the jail as it is.
         if ours(spec)? {
-            let kill = StopOptions { force: true, timeout: None };
+            let kill = StopOptions {
+                force: true,
+                timeout: None,
+            };
             let second = remove_jail(&run, spec, &bsd_stop::params(&started, kill, false));
             if ours(spec)? {
-                return first.and(second).and(Err(SysError::new(format!("stop {}", spec.name), "it is still running")));
+                return first.and(second).and(Err(SysError::new(
+                    format!("stop {}", spec.name),
+                    "it is still running",
+                )));
             }
         }
     }
@@ -181,7 +236,9 @@ fn remove_jail(run: &Run, spec: &JailSpec, params: &Params) -> Result<()> {
 /// What comes before the removal of a jail with its own network. A failure of one does not stop the next.
 fn take_network(run: &Run, spec: &JailSpec, started: &Params, force: bool) {
     let log = spec.console_log.clone().unwrap_or_else(|| run.file("output"));
-    let Ok(log) = File::options().append(true).create(true).mode(0o600).open(log) else { return };
+    let Ok(log) = File::options().append(true).create(true).mode(0o600).open(log) else {
+        return;
+    };
     for command in vnet::before_removal(&spec.name, started, force) {
         let _ = command.start(&log).map(|mut child| child.wait());
     }
@@ -189,11 +246,17 @@ fn take_network(run: &Run, spec: &JailSpec, started: &Params, force: bool) {
 
 /// Whether the jail runs. A jail of this name at another place is not touched.
 fn ours(spec: &JailSpec) -> Result<bool> {
-    let Some(jail) = kernel::find(&spec.name)?.filter(|jail| !jail.dying) else { return Ok(false) };
+    let Some(jail) = kernel::find(&spec.name)?.filter(|jail| !jail.dying) else {
+        return Ok(false);
+    };
     if Path::new(&jail.path) == spec.path || Path::new(&jail.path) == resolved(&spec.path) {
         return Ok(true);
     }
-    let why = format!("the running jail of this name is in {}, not in {}", jail.path, spec.path.display());
+    let why = format!(
+        "the running jail of this name is in {}, not in {}",
+        jail.path,
+        spec.path.display()
+    );
     Err(SysError::new(format!("stop {}", spec.name), why))
 }
 
@@ -210,7 +273,10 @@ pub(super) fn cleanup(state: &Path, spec: &JailSpec) -> Result<()> {
         if vnet::is_vnet(&started) {
             take_network(&run, spec, &started, true);
         }
-        let kill = StopOptions { force: true, timeout: None };
+        let kill = StopOptions {
+            force: true,
+            timeout: None,
+        };
         remove_jail(&run, spec, &bsd_stop::params(&started, kill, false))?;
     }
     if !run.stale {
@@ -226,7 +292,9 @@ fn take_back(started: &Params) -> Result<()> {
     if let Some(pair) = vnet::pair_of(started).filter(|p| interfaces.iter().any(|i| i.name == p.host_end())) {
         wire::take_away(&vnet::destroy_pair(&pair))?;
     }
-    bsd_stop::leftover_addresses(started, &interfaces).iter().try_for_each(wire::take_away)
+    bsd_stop::leftover_addresses(started, &interfaces)
+        .iter()
+        .try_for_each(wire::take_away)
 }
 
 fn unmount_leftovers(root: &Path, started: &Params) -> Result<()> {

@@ -16,8 +16,8 @@ use qjail_model::{Network, Params};
 use crate::bsd::command::{Invocation, ROUTE};
 use crate::bsd::{ifconfig, needs, network, params, rc};
 use crate::{
-    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running, StopOptions,
-    SysError, System,
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
+    StopOptions, SysError, System,
 };
 
 /// The running system.
@@ -28,7 +28,9 @@ pub(crate) struct FreeBsd {
 
 impl FreeBsd {
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { state_dir: state_dir.to_owned() }
+        Self {
+            state_dir: state_dir.to_owned(),
+        }
     }
 }
 
@@ -39,11 +41,15 @@ impl System for FreeBsd {
 
     fn host(&self) -> Result<HostInfo> {
         let ask = |name: &str| {
-            kernel::sysctl_text(name).ok_or_else(|| SysError::new(format!("read {name}"), "the kernel does not tell"))
+            kernel::sysctl_text(name)
+                .ok_or_else(|| SysError::new(format!("read {name}"), "the kernel does not tell"))
         };
         Ok(HostInfo {
             os: self.os().to_owned(),
-            release: Invocation::new("/bin/freebsd-version", &["-u"]).succeed()?.trim().to_owned(),
+            release: Invocation::new("/bin/freebsd-version", &["-u"])
+                .succeed()?
+                .trim()
+                .to_owned(),
             machine: ask("hw.machine")?,
             machine_arch: ask("hw.machine_arch")?,
             kernel: ask("kern.osrelease")?,
@@ -51,9 +57,17 @@ impl System for FreeBsd {
     }
 
     fn missing(&self, need: Need) -> Vec<Missing> {
-        let unloaded: Vec<_> = needs::modules(need).iter().copied().filter(|m| !kernel::has_module(m)).collect();
+        let unloaded: Vec<_> = needs::modules(need)
+            .iter()
+            .copied()
+            .filter(|m| !kernel::has_module(m))
+            .collect();
         let directories = kernel::sysctl_text("kern.module_path").unwrap_or_default();
-        let in_a_file = |m: &str| directories.split(';').any(|d| Path::new(d).join(format!("{m}.ko")).exists());
+        let in_a_file = |m: &str| {
+            directories
+                .split(';')
+                .any(|d| Path::new(d).join(format!("{m}.ko")).exists())
+        };
         needs::missing(&needs::Facts {
             root: rustix::process::geteuid().is_root(),
             jailed: kernel::sysctl_int("security.jail.jailed") == Some(1),
@@ -70,7 +84,10 @@ impl System for FreeBsd {
     fn running(&self) -> Result<BTreeMap<String, Running>> {
         let mut all: BTreeMap<String, Running> = BTreeMap::new();
         for jail in kernel::jails()? {
-            let found = Running { jid: jail.jid, dying: jail.dying };
+            let found = Running {
+                jid: jail.jid,
+                dying: jail.dying,
+            };
             // A dying jail may have the name of its successor.
             if all.get(&jail.name).is_none_or(|other| other.dying) {
                 all.insert(jail.name, found);
@@ -80,7 +97,10 @@ impl System for FreeBsd {
     }
 
     fn find(&self, name: &str) -> Result<Option<Running>> {
-        Ok(kernel::find(name)?.map(|jail| Running { jid: jail.jid, dying: jail.dying }))
+        Ok(kernel::find(name)?.map(|jail| Running {
+            jid: jail.jid,
+            dying: jail.dying,
+        }))
     }
 
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
@@ -122,7 +142,9 @@ impl System for FreeBsd {
     }
 
     fn remove_interface(&self, name: &str, addresses: &[Network], whole: bool) -> Result<()> {
-        network::remove(&kernel::interfaces()?, name, addresses, whole)?.iter().try_for_each(wire::take_away)
+        network::remove(&kernel::interfaces()?, name, addresses, whole)?
+            .iter()
+            .try_for_each(wire::take_away)
     }
 
     fn rc_value(&self, variable: &str) -> Result<Option<String>> {

@@ -51,7 +51,10 @@ pub(super) fn prepare(spec: &JailSpec, made: &mut Vec<Invocation>) -> Result<Par
     };
     let answer = vnet::make_pair().succeed()?;
     let pair = Pair::of_end(answer.trim()).ok_or_else(|| {
-        SysError::new(format!("connect {} to {bridge}", spec.name), format!("`{}` is not an epair", answer.trim()))
+        SysError::new(
+            format!("connect {} to {bridge}", spec.name),
+            format!("`{}` is not an epair", answer.trim()),
+        )
     })?;
     made.insert(0, vnet::destroy_pair(&pair));
     vnet::with_pair(spec, &pair, &bridge, gateways)

@@ -95,7 +95,7 @@ impl System for Linux {
             })
         };
         match self.runtime.start(&translate::start(spec), cancelled, &mut wire) {
-            Ok(started) => Ok(started.pid),
+            Ok(pid) => Ok(pid),
             // The jail that runs keeps its network.
             Err(running @ runtime::RuntimeError::Running { .. }) => Err(translate::error(running)),
             Err(error) => {
@@ -129,10 +129,7 @@ impl System for Linux {
             return Err(translate::not_running(name));
         }
         let command = login::command(name, &root, spec)?;
-        self.runtime
-            .exec(name, &command)
-            .map(|exit| exit.code)
-            .map_err(translate::error)
+        self.runtime.exec(name, &command).map_err(translate::error)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

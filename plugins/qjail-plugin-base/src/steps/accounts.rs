@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use qjail_fs::Root;
-use qjail_passwd::{GroupFile, Layout, User, UserFile, group_line, passwd_line, shadow_line_locked, valid_name};
+use qjail_passwd::{
+    GroupFile, Layout, User, UserFile, group_line, passwd_line, shadow_line_locked, valid_name,
+};
 use qjail_plugin_api::PluginError;
 
 use super::keep::write;
@@ -26,10 +28,20 @@ pub(super) fn write_accounts(host: &Root, template: &Root, system: System) -> Re
     let groups = groups(&read(host, "etc/group")?, &names);
     let text = |line: &dyn Fn(&User) -> String| users.iter().map(line).collect::<String>();
     // The names are checked: a line that can not be made is left out.
-    write(template, "etc/passwd", text(&|u| passwd_line(u).unwrap_or_default()).as_bytes(), 0o644)?;
+    write(
+        template,
+        "etc/passwd",
+        text(&|u| passwd_line(u).unwrap_or_default()).as_bytes(),
+        0o644,
+    )?;
     write(template, "etc/group", groups.concat().as_bytes(), 0o644)?;
     match system {
-        System::FreeBsd => write(template, "etc/master.passwd", text(&master_line).as_bytes(), 0o600),
+        System::FreeBsd => write(
+            template,
+            "etc/master.passwd",
+            text(&master_line).as_bytes(),
+            0o600,
+        ),
         System::Linux => {
             let shadow = text(&|u| shadow_line_locked(&u.name).unwrap_or_default());
             write(template, "etc/shadow", shadow.as_bytes(), 0o600)?;
@@ -60,10 +72,20 @@ fn users(passwd: &[u8]) -> Vec<User> {
     };
     let file = UserFile::parse(passwd, Layout::Passwd);
     let shell = file.users().find(|u| u.name == "root").map(|u| u.shell.clone());
-    let root = User { shell: shell.filter(|s| s.starts_with('/')).unwrap_or_else(|| root.shell.clone()), ..root };
+    let root = User {
+        shell: shell
+            .filter(|s| s.starts_with('/'))
+            .unwrap_or_else(|| root.shell.clone()),
+        ..root
+    };
     let mut seen = BTreeSet::from(["root".to_owned()]);
-    let others = file.users().filter(|u| u.uid != 0 && is_ours(&u.name, u.uid) && seen.insert(u.name.clone()));
-    let plain = |u: &User| User { gecos: String::new(), ..u.clone() };
+    let others = file
+        .users()
+        .filter(|u| u.uid != 0 && is_ours(&u.name, u.uid) && seen.insert(u.name.clone()));
+    let plain = |u: &User| User {
+        gecos: String::new(),
+        ..u.clone()
+    };
     let others: Vec<User> = others.map(plain).filter(|u| passwd_line(u).is_ok()).collect();
     std::iter::once(root).chain(others).collect()
 }
@@ -74,7 +96,12 @@ fn groups(group: &[u8], users: &BTreeSet<&str>) -> Vec<String> {
     file.groups()
         .filter(|g| is_ours(&g.name, g.gid) && seen.insert(g.name.clone()))
         .filter_map(|g| {
-            let members: Vec<&str> = g.members.iter().map(String::as_str).filter(|m| users.contains(m)).collect();
+            let members: Vec<&str> = g
+                .members
+                .iter()
+                .map(String::as_str)
+                .filter(|m| users.contains(m))
+                .collect();
             group_line(&g.name, g.gid, &members).ok()
         })
         .collect()
@@ -82,7 +109,10 @@ fn groups(group: &[u8], users: &BTreeSet<&str>) -> Vec<String> {
 
 /// master.passwd(5): class, change and expire stand between the group and the comment.
 fn master_line(user: &User) -> String {
-    format!("{}:*:{}:{}::0:0:{}:{}:{}\n", user.name, user.uid, user.gid, user.gecos, user.home, user.shell)
+    format!(
+        "{}:*:{}:{}::0:0:{}:{}:{}\n",
+        user.name, user.uid, user.gid, user.gecos, user.home, user.shell
+    )
 }
 
 #[cfg(test)]
@@ -92,7 +122,8 @@ mod tests {
 
     const PASSWD: &str = "root:x:0:0:Charlie &:/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\nsshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n\
         alice:x:1000:1000:Alice,,,:/home/alice:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n+::::::\n";
-    const GROUP: &str = "root:x:0:\nsudo:x:27:alice\nwww-data:x:33:alice,sshd\nalice:x:1000:\nnogroup:x:65534:\n";
+    const GROUP: &str =
+        "root:x:0:\nsudo:x:27:alice\nwww-data:x:33:alice,sshd\nalice:x:1000:\nnogroup:x:65534:\n";
 
     fn made(dir: &Path, system: System) -> Root {
         std::fs::create_dir_all(dir.join("host/etc")).unwrap();
@@ -115,10 +146,23 @@ mod tests {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nsshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n\
             nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
         assert_eq!(text(&template, "etc/passwd"), passwd);
-        assert_eq!(text(&template, "etc/group"), "root:x:0:\nsudo:x:27:\nwww-data:x:33:sshd\nnogroup:x:65534:\n");
-        assert_eq!(text(&template, "etc/shadow"), "root:*:::::::\nsshd:*:::::::\nnobody:*:::::::\n");
-        assert_eq!(text(&template, "etc/gshadow"), "root:*::\nsudo:*::\nwww-data:*::\nnogroup:*::\n");
-        let mode = template.metadata(&rel("etc/shadow").unwrap()).unwrap().unwrap().mode;
+        assert_eq!(
+            text(&template, "etc/group"),
+            "root:x:0:\nsudo:x:27:\nwww-data:x:33:sshd\nnogroup:x:65534:\n"
+        );
+        assert_eq!(
+            text(&template, "etc/shadow"),
+            "root:*:::::::\nsshd:*:::::::\nnobody:*:::::::\n"
+        );
+        assert_eq!(
+            text(&template, "etc/gshadow"),
+            "root:*::\nsudo:*::\nwww-data:*::\nnogroup:*::\n"
+        );
+        let mode = template
+            .metadata(&rel("etc/shadow").unwrap())
+            .unwrap()
+            .unwrap()
+            .mode;
         assert_eq!(mode, 0o600);
     }
 

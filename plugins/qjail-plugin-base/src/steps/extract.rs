@@ -26,20 +26,27 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &Extract) -> Result<
     if let Some(wanted) = &data.sha256 {
         verify(host, data, &mut file, wanted, size)?;
     }
-    base.make_dir(&rel("template")?, 0o755, None).map_err(PluginError::new)?;
+    base.make_dir(&rel("template")?, 0o755, None)
+        .map_err(PluginError::new)?;
     let template = base.open_dir(&rel("template")?).map_err(PluginError::new)?;
     let system = System::of(context);
     let (stop, wrong) = (AtomicBool::new(false), Cell::new(false));
     let asked = || stop.load(Ordering::Relaxed);
     let mut watch = Watch::new(host, format!("unpack {name}"));
     let mut reader = HashingReader::new(file);
-    let unpacked = extract(&mut reader, &template, &ExtractOptions::default(), &asked, &mut |at| {
-        // A base of another system is told by its first files: the rest need not be unpacked.
-        wrong.set(wrong.get() || system.is_foreign(at.path));
-        if wrong.get() || watch.bytes(at.read, Some(size)) {
-            stop.store(true, Ordering::Relaxed);
-        }
-    });
+    let unpacked = extract(
+        &mut reader,
+        &template,
+        &ExtractOptions::default(),
+        &asked,
+        &mut |at| {
+            // A base of another system is told by its first files: the rest need not be unpacked.
+            wrong.set(wrong.get() || system.is_foreign(at.path));
+            if wrong.get() || watch.bytes(at.read, Some(size)) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        },
+    );
     if wrong.get() {
         return Err(other_system(system));
     }
@@ -50,7 +57,10 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &Extract) -> Result<
     };
     if unpacked.skipped_devices > 0 {
         let count = unpacked.skipped_devices;
-        host.log(LogLevel::Info, &format!("{count} device nodes were left out: jails have a /dev of their own"));
+        host.log(
+            LogLevel::Info,
+            &format!("{count} device nodes were left out: jails have a /dev of their own"),
+        );
     }
     write_record(
         context,
@@ -74,7 +84,9 @@ fn archive(context: &Context, data: &Extract) -> Result<File, PluginError> {
         Archive::File(path) => File::open(Path::new(path)).map_err(|e| unreadable(data, &e)),
         Archive::Download(file) => {
             let path = rel(&format!("{DOWNLOADS}/{file}"))?;
-            open(&context.state_dir)?.open_file(&path).map_err(PluginError::new)
+            open(&context.state_dir)?
+                .open_file(&path)
+                .map_err(PluginError::new)
         }
     }
 }
@@ -84,8 +96,17 @@ fn unreadable(data: &Extract, e: &std::io::Error) -> PluginError {
 }
 
 /// Reads the whole archive and compares. The same open file is unpacked afterwards.
-fn verify(host: &Host<'_>, data: &Extract, file: &mut File, wanted: &str, size: u64) -> Result<(), PluginError> {
-    let mut watch = Watch::new(host, format!("verify {}", data.source.rsplit('/').next().unwrap_or_default()));
+fn verify(
+    host: &Host<'_>,
+    data: &Extract,
+    file: &mut File,
+    wanted: &str,
+    size: u64,
+) -> Result<(), PluginError> {
+    let mut watch = Watch::new(
+        host,
+        format!("verify {}", data.source.rsplit('/').next().unwrap_or_default()),
+    );
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
@@ -103,7 +124,9 @@ fn verify(host: &Host<'_>, data: &Extract, file: &mut File, wanted: &str, size: 
     let got = hasher.finish().to_string();
     if got != wanted {
         let message = format!("{}: wrong sha256: expected {wanted}, got {got}", data.source);
-        return Err(PluginError::new(message).hint("the archive is damaged or another one; nothing was changed"));
+        return Err(
+            PluginError::new(message).hint("the archive is damaged or another one; nothing was changed")
+        );
     }
     file.rewind().map_err(|e| unreadable(data, &e))
 }
@@ -121,7 +144,8 @@ fn refused(data: &Extract, error: &ArchiveError) -> PluginError {
         ArchiveError::NotArchive(looks) => not_an_archive(what, &Undetected::NotArchive(*looks)),
         e if e.is_no_space() => PluginError::new(format!("unpack {what}: {e}")).hint(NO_SPACE),
         ArchiveError::Truncated { .. } | ArchiveError::Corrupt { .. } | ArchiveError::Garbage => {
-            PluginError::new(format!("unpack {what}: {error}")).hint("fetch the archive again; nothing was changed")
+            PluginError::new(format!("unpack {what}: {error}"))
+                .hint("fetch the archive again; nothing was changed")
         }
         e => PluginError::new(format!("unpack {what}: {e}")).hint("nothing was changed"),
     }

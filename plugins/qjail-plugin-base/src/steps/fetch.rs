@@ -17,8 +17,15 @@ const LARGEST: u64 = 64 << 30;
 
 pub(super) fn run(host: &Host<'_>, context: &Context, data: &Fetch) -> Result<(), PluginError> {
     let state = open(&context.state_dir)?;
-    state.make_dirs(&rel(DOWNLOADS)?, 0o700, None).map_err(PluginError::new)?;
-    let sha256 = data.sha256.as_deref().map(str::parse).transpose().map_err(PluginError::new)?;
+    state
+        .make_dirs(&rel(DOWNLOADS)?, 0o700, None)
+        .map_err(PluginError::new)?;
+    let sha256 = data
+        .sha256
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(PluginError::new)?;
     let options = options();
     let request = Request {
         urls: &data.urls,
@@ -29,14 +36,22 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &Fetch) -> Result<()
         max_size: Some(LARGEST),
         options: &options,
     };
-    let name = data.urls.first().map(|u| crate::expected::file_of(u)).unwrap_or_default();
+    let name = data
+        .urls
+        .first()
+        .map(|u| crate::expected::file_of(u))
+        .unwrap_or_default();
     let mut watch = Watch::new(host, format!("download {name}"));
     let fetched = fetch(&request, &mut |event| told(host, &mut watch, &event));
     fetched.map(drop).map_err(|e| match e {
         qjail_fetch::FetchError::NoSpace { .. } => PluginError::new(&e).hint(NO_SPACE),
         other => {
             let error = failed(&other);
-            if error.code == "cancelled" { error } else { error.hint("what has arrived is kept: the same command goes on from there") }
+            if error.code == "cancelled" {
+                error
+            } else {
+                error.hint("what has arrived is kept: the same command goes on from there")
+            }
         }
     })
 }
@@ -44,10 +59,17 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &Fetch) -> Result<()
 fn told(host: &Host<'_>, watch: &mut Watch<'_, '_>, event: &Event<'_>) -> ControlFlow<()> {
     match event {
         Event::Progress { done, total, .. } => {
-            return if watch.bytes(*done, *total) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            return if watch.bytes(*done, *total) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            };
         }
         Event::Retrying { url, error, wait } => {
-            host.log(LogLevel::Info, &format!("{url}: {error}; again in {} s", wait.as_secs()));
+            host.log(
+                LogLevel::Info,
+                &format!("{url}: {error}; again in {} s", wait.as_secs()),
+            );
         }
         Event::MirrorFailed { url, error } => host.log(LogLevel::Info, &format!("{url}: {error}")),
         _ => {}
@@ -58,8 +80,14 @@ fn told(host: &Host<'_>, watch: &mut Watch<'_, '_>, event: &Event<'_>) -> Contro
 /// Removes the complete file; what is left of a broken download stays for the next time.
 pub(super) fn undo(context: &Context, data: &Fetch) -> Result<(), PluginError> {
     let state = open(&context.state_dir)?;
-    if state.metadata(&rel(DOWNLOADS)?).map_err(PluginError::new)?.is_some() {
-        state.remove_file(&rel(&format!("{DOWNLOADS}/{}", data.file))?).map_err(PluginError::new)?;
+    if state
+        .metadata(&rel(DOWNLOADS)?)
+        .map_err(PluginError::new)?
+        .is_some()
+    {
+        state
+            .remove_file(&rel(&format!("{DOWNLOADS}/{}", data.file))?)
+            .map_err(PluginError::new)?;
     }
     Ok(())
 }

@@ -19,12 +19,54 @@ use crate::record::{self, Record};
 
 /// What a template takes from the host's `/etc`; its own rc.conf, jails, firewalls, keys and jobs stay there.
 const ETC: [&str; 48] = [
-    "crontab", "csh.cshrc", "csh.login", "csh.logout", "defaults", "devd.conf", "devfs.conf", "dma", "ftpusers",
-    "gettytab", "gss", "hosts.allow", "hosts.equiv", "libmap.conf", "locate.rc", "localtime", "login.access",
-    "login.conf", "login.conf.db", "mail.rc", "motd.template", "mtree", "netconfig", "network.subr", "networks",
-    "newsyslog.conf", "newsyslog.conf.d", "nsswitch.conf", "os-release", "pam.d", "periodic", "pkg", "profile",
-    "protocols", "rc", "rc.d", "rc.resume", "rc.shutdown", "rc.subr", "rc.suspend", "rpc", "services", "shells",
-    "ssh/moduli", "ssh/ssh_config", "ssh/sshd_config", "ssl", "syslog.conf",
+    "crontab",
+    "csh.cshrc",
+    "csh.login",
+    "csh.logout",
+    "defaults",
+    "devd.conf",
+    "devfs.conf",
+    "dma",
+    "ftpusers",
+    "gettytab",
+    "gss",
+    "hosts.allow",
+    "hosts.equiv",
+    "libmap.conf",
+    "locate.rc",
+    "localtime",
+    "login.access",
+    "login.conf",
+    "login.conf.db",
+    "mail.rc",
+    "motd.template",
+    "mtree",
+    "netconfig",
+    "network.subr",
+    "networks",
+    "newsyslog.conf",
+    "newsyslog.conf.d",
+    "nsswitch.conf",
+    "os-release",
+    "pam.d",
+    "periodic",
+    "pkg",
+    "profile",
+    "protocols",
+    "rc",
+    "rc.d",
+    "rc.resume",
+    "rc.shutdown",
+    "rc.subr",
+    "rc.suspend",
+    "rpc",
+    "services",
+    "shells",
+    "ssh/moduli",
+    "ssh/ssh_config",
+    "ssh/sshd_config",
+    "ssl",
+    "syslog.conf",
 ];
 
 /// More of it.
@@ -52,7 +94,8 @@ run_rc_command \"$1\"
 pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result<(), PluginError> {
     let base = begin(context, &data.id)?;
     let make = |name: &str| {
-        base.make_dir(&rel(name)?, 0o755, None).map_err(PluginError::new)?;
+        base.make_dir(&rel(name)?, 0o755, None)
+            .map_err(PluginError::new)?;
         base.open_dir(&rel(name)?).map_err(PluginError::new)
     };
     let (shared, template, root) = (make("sharedfs")?, make("template")?, open("/")?);
@@ -61,10 +104,15 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result
     let mut copied = Copied::default();
     let mut moved = Vec::new();
     for path in System::FreeBsd.shared() {
-        host.progress(&Progress { about: format!("copy /{path}"), ..Progress::default() });
+        host.progress(&Progress {
+            about: format!("copy /{path}"),
+            ..Progress::default()
+        });
         if let Some(part) = copy_part(host, &root, &shared, path)? {
             copied.add(part);
-            template.symlink(format!("/sharedfs/{path}"), &rel(path)?).map_err(PluginError::new)?;
+            template
+                .symlink(format!("/sharedfs/{path}"), &rel(path)?)
+                .map_err(PluginError::new)?;
             moved.push(*path);
         }
     }
@@ -99,17 +147,33 @@ fn copy_part(host: &Host<'_>, root: &Root, shared: &Root, path: &str) -> Result<
             Ok(Some(Copied { entries: 1, bytes: 0 }))
         }
         Some(Kind::Link) => {
-            shared.symlink(root.read_link(&at).map_err(fail)?, &at).map_err(fail)?;
+            shared
+                .symlink(root.read_link(&at).map_err(fail)?, &at)
+                .map_err(fail)?;
             Ok(Some(Copied { entries: 1, bytes: 0 }))
         }
         Some(Kind::Dir) => {
             ensure_dir(shared, path, 0o755)?;
-            let (from, to) = (root.open_dir(&at).map_err(fail)?, shared.open_dir(&at).map_err(fail)?);
+            let (from, to) = (
+                root.open_dir(&at).map_err(fail)?,
+                shared.open_dir(&at).map_err(fail)?,
+            );
             let stats = watched(host, |cancelled| {
-                copy_tree(&from, &to, &CopyOptions { cancelled, ..CopyOptions::default() }).map_err(fail)
+                copy_tree(
+                    &from,
+                    &to,
+                    &CopyOptions {
+                        cancelled,
+                        ..CopyOptions::default()
+                    },
+                )
+                .map_err(fail)
             })?;
             let entries = stats.files + stats.dirs + stats.links + stats.hard_links;
-            Ok(Some(Copied { entries, bytes: stats.bytes }))
+            Ok(Some(Copied {
+                entries,
+                bytes: stats.bytes,
+            }))
         }
         _ => Ok(None),
     }
@@ -121,12 +185,23 @@ fn etc(root: &Root, template: &Root) -> Result<Copied, PluginError> {
     for name in ETC.iter().chain(&ETC_TOO) {
         copied.add(copy_public(root, template, &format!("etc/{name}"))?);
     }
-    for name in ["root/.cshrc", "root/.profile", "root/.login", ".cshrc", ".profile"] {
+    for name in [
+        "root/.cshrc",
+        "root/.profile",
+        "root/.login",
+        ".cshrc",
+        ".profile",
+    ] {
         copied.add(copy_public(root, template, name)?);
     }
     write_accounts(root, template, System::FreeBsd)?;
     write(template, "etc/fstab", b"", 0o644)?;
-    write(template, "etc/rc.d/qjail_accounts", MAKE_DATABASES.as_bytes(), 0o555)?;
+    write(
+        template,
+        "etc/rc.d/qjail_accounts",
+        MAKE_DATABASES.as_bytes(),
+        0o555,
+    )?;
     // rc(8) runs scripts with the keyword `firstboot` while this file exists, and then removes it.
     write(template, "firstboot", b"", 0o644)?;
     Ok(copied)

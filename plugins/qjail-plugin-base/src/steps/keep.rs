@@ -28,29 +28,41 @@ impl Copied {
 /// everybody, is left out.
 pub(super) fn copy_public(host: &Root, to: &Root, path: &str) -> Result<Copied, PluginError> {
     let at = rel(path)?;
-    let Some(meta) = host.metadata(&at).map_err(PluginError::new)? else { return Ok(Copied::default()) };
+    let Some(meta) = host.metadata(&at).map_err(PluginError::new)? else {
+        return Ok(Copied::default());
+    };
     if is_private(path, &meta) {
         return Ok(Copied::default());
     }
     let fail = |e: qjail_fs::Error| failed(&format!("copy /{path}"), &e);
     match meta.kind {
         Kind::Link => {
-            to.replace_symlink(host.read_link(&at).map_err(fail)?, &at).map_err(fail)?;
+            to.replace_symlink(host.read_link(&at).map_err(fail)?, &at)
+                .map_err(fail)?;
             Ok(Copied { entries: 1, bytes: 0 })
         }
         Kind::File => {
             let content = host.read(&at, LIMIT).map_err(fail)?;
             write(to, path, &content, meta.mode)?;
-            Ok(Copied { entries: 1, bytes: meta.size })
+            Ok(Copied {
+                entries: 1,
+                bytes: meta.size,
+            })
         }
         Kind::Dir => {
             let from = host.open_dir(&at).map_err(fail)?;
             let skip = private_below(&from)?;
             to.make_dirs(&at, 0o755, None).map_err(fail)?;
-            let options = CopyOptions { skip: &skip, ..CopyOptions::default() };
+            let options = CopyOptions {
+                skip: &skip,
+                ..CopyOptions::default()
+            };
             let stats = copy_tree(&from, &to.open_dir(&at).map_err(fail)?, &options).map_err(fail)?;
             let entries = stats.files + stats.dirs + stats.links + stats.hard_links;
-            Ok(Copied { entries, bytes: stats.bytes })
+            Ok(Copied {
+                entries,
+                bytes: stats.bytes,
+            })
         }
         _ => Ok(Copied::default()),
     }
@@ -59,8 +71,13 @@ pub(super) fn copy_public(host: &Root, to: &Root, path: &str) -> Result<Copied, 
 /// Writes a file of the template.
 pub(super) fn write(to: &Root, path: &str, content: &[u8], mode: u32) -> Result<(), PluginError> {
     // The template goes with its staging directory: nothing of it needs to be on the disk before the whole is.
-    let options = WriteOptions { mode: Some(mode & 0o777), sync: false, ..WriteOptions::default() };
-    to.write(&rel(path)?, content, &options).map_err(|e| failed(&format!("write {path} of the template"), &e))?;
+    let options = WriteOptions {
+        mode: Some(mode & 0o777),
+        sync: false,
+        ..WriteOptions::default()
+    };
+    to.write(&rel(path)?, content, &options)
+        .map_err(|e| failed(&format!("write {path} of the template"), &e))?;
     Ok(())
 }
 
@@ -79,7 +96,8 @@ fn private_below(dir: &Root) -> Result<Vec<RelPath>, PluginError> {
 /// Whether something is not for everybody: by its permissions, by its kind, or because its name says so.
 fn is_private(path: &str, meta: &Meta) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let told = name.starts_with("ssh_host_") || name.ends_with(".key") || name.ends_with('-') || name == "private";
+    let told =
+        name.starts_with("ssh_host_") || name.ends_with(".key") || name.ends_with('-') || name == "private";
     told || match meta.kind {
         Kind::Link => false,
         Kind::Dir => meta.mode & 0o005 != 0o005,
@@ -126,13 +144,24 @@ mod tests {
         let (host, template) = (Root::open(&from).unwrap(), Root::open(&to).unwrap());
         template.make_dir(&rel("etc").unwrap(), 0o755, None).unwrap();
         let copied = copy_public(&host, &template, "etc/pam.d").unwrap();
-        let mut names: Vec<_> =
-            std::fs::read_dir(to.join("etc/pam.d")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(to.join("etc/pam.d"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["link", "open"]);
         assert_eq!(copied.bytes, 1);
-        assert_eq!(std::fs::read_link(to.join("etc/pam.d/link")).unwrap().to_str(), Some("/etc/shadow"));
-        assert_eq!(copy_public(&host, &template, "etc/nosuch").unwrap(), Copied::default());
-        assert_eq!(copy_public(&host, &template, "etc/pam.d/secret").unwrap(), Copied::default());
+        assert_eq!(
+            std::fs::read_link(to.join("etc/pam.d/link")).unwrap().to_str(),
+            Some("/etc/shadow")
+        );
+        assert_eq!(
+            copy_public(&host, &template, "etc/nosuch").unwrap(),
+            Copied::default()
+        );
+        assert_eq!(
+            copy_public(&host, &template, "etc/pam.d/secret").unwrap(),
+            Copied::default()
+        );
     }
 }

@@ -9,14 +9,41 @@ use crate::bases::rel;
 
 /// FreeBSD: what jails share (qjail 5.x's list), and two directories that may be filled later.
 const FREEBSD: [&str; 15] = [
-    "bin", "lib", "libexec", "sbin", "sys", "usr/bin", "usr/include", "usr/lib", "usr/lib32", "usr/libdata",
-    "usr/libexec", "usr/sbin", "usr/share", "usr/src", "usr/ports",
+    "bin",
+    "lib",
+    "libexec",
+    "sbin",
+    "sys",
+    "usr/bin",
+    "usr/include",
+    "usr/lib",
+    "usr/lib32",
+    "usr/libdata",
+    "usr/libexec",
+    "usr/sbin",
+    "usr/share",
+    "usr/src",
+    "usr/ports",
 ];
 
 /// Linux: what jails share where it is a directory of its own; where `/usr` is merged, the links stay in the template.
 const LINUX: [&str; 16] = [
-    "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/bin", "usr/sbin", "usr/lib", "usr/lib32", "usr/lib64",
-    "usr/libx32", "usr/libexec", "usr/share", "usr/include", "usr/games",
+    "bin",
+    "sbin",
+    "lib",
+    "lib32",
+    "lib64",
+    "libx32",
+    "usr/bin",
+    "usr/sbin",
+    "usr/lib",
+    "usr/lib32",
+    "usr/lib64",
+    "usr/libx32",
+    "usr/libexec",
+    "usr/share",
+    "usr/include",
+    "usr/games",
 ];
 
 /// Programs and files that only FreeBSD's base has.
@@ -35,7 +62,11 @@ pub(super) enum System {
 impl System {
     /// That of the host.
     pub(super) fn of(context: &Context) -> Self {
-        if context.os == "freebsd" { Self::FreeBsd } else { Self::Linux }
+        if context.os == "freebsd" {
+            Self::FreeBsd
+        } else {
+            Self::Linux
+        }
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -140,14 +171,25 @@ pub(super) const LINUX_SKELETON: [(&str, u32); 7] = [
     ("var/cache", 0o755),
 ];
 
+/// Files are written below these from outside of the jail, where no link is followed.
+const NO_LINKS: [&str; 4] = ["etc", "root", "usr", "var"];
+
 /// Makes what is missing of the skeleton.
 pub(super) fn skeleton(template: &Root, system: System) -> Result<(), PluginError> {
+    for path in NO_LINKS {
+        if kind(template, path)?.is_some_and(|k| k != Kind::Dir) {
+            let message = format!("/{path} in the base is no directory");
+            return Err(PluginError::new(message).hint("the archive must hold the root of a system"));
+        }
+    }
     let own = |path: &str| system == System::FreeBsd || !["var/db", "var/empty"].contains(&path);
     for (path, mode) in SKELETON.into_iter().filter(|(p, _)| own(p)) {
         ensure_dir(template, path, mode)?;
     }
     if system == System::Linux {
-        LINUX_SKELETON.into_iter().try_for_each(|(path, mode)| ensure_dir(template, path, mode))?;
+        LINUX_SKELETON
+            .into_iter()
+            .try_for_each(|(path, mode)| ensure_dir(template, path, mode))?;
     }
     Ok(())
 }
@@ -181,7 +223,11 @@ mod tests {
         assert!(on_linux("./bin/freebsd-version") && on_linux("/libexec/ld-elf.so.1"));
         assert!(!on_linux("usr/share/doc/bin/freebsd-version") && !on_linux("lib64/ld-linux-x86-64.so.2"));
         let on_freebsd = |p: &str| System::FreeBsd.is_foreign(Path::new(p));
-        for linker in ["./lib64/ld-linux-x86-64.so.2", "lib/ld-musl-x86_64.so.1", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"] {
+        for linker in [
+            "./lib64/ld-linux-x86-64.so.2",
+            "lib/ld-musl-x86_64.so.1",
+            "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+        ] {
             assert!(on_freebsd(linker), "{linker}");
         }
         assert!(!on_freebsd("./bin/freebsd-version") && !on_freebsd("usr/share/man/ld-linux.8"));

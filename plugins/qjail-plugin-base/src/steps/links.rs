@@ -42,8 +42,12 @@ fn outside(path: &RelPath, target: &OsStr, moved: &[&str]) -> Option<OsString> {
     }
     let bytes: Vec<&[u8]> = parts.iter().map(|p| p.as_bytes()).collect();
     let joined = bytes.join(&b'/');
-    let within = |m: &&str| joined.strip_prefix(m.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
-    if moved.iter().any(|m| within(&m)) {
+    let within = |m: &&str| {
+        joined
+            .strip_prefix(m.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    if moved.iter().any(within) {
         return None;
     }
     Some(OsString::from_vec([b"/".as_slice(), &joined].concat()))

@@ -16,10 +16,37 @@ use crate::record::{self, Record};
 /// What a template takes from the host's `/etc`. Everything else stays there: configuration of services, scheduled jobs,
 /// file systems, keys, sudoers, networks.
 const ETC: [&str; 31] = [
-    "alternatives", "bash.bashrc", "ca-certificates.conf", "debian_version", "ethertypes", "gai.conf", "host.conf",
-    "init.d", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "locale.alias", "localtime", "login.defs",
-    "mime.types", "networks", "os-release", "pam.conf", "pam.d", "perl", "profile", "protocols", "rpc", "security",
-    "services", "shells", "skel", "ssl/certs", "ssl/openssl.cnf", "timezone",
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates.conf",
+    "debian_version",
+    "ethertypes",
+    "gai.conf",
+    "host.conf",
+    "init.d",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "localtime",
+    "login.defs",
+    "mime.types",
+    "networks",
+    "os-release",
+    "pam.conf",
+    "pam.d",
+    "perl",
+    "profile",
+    "protocols",
+    "rpc",
+    "security",
+    "services",
+    "shells",
+    "skel",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "timezone",
 ];
 
 /// The same in small: terminals, and what the ssh tools read.
@@ -34,8 +61,15 @@ const NSSWITCH: &str = "passwd: files\ngroup: files\nshadow: files\ngshadow: fil
 
 /// Directories that get the owner and mode that they have on the host.
 const LIKE_HOST: [&str; 9] = [
-    "var/backups", "var/local", "var/log", "var/mail", "var/opt", "var/spool", "var/spool/cron",
-    "var/spool/cron/crontabs", "var/lib/misc",
+    "var/backups",
+    "var/local",
+    "var/log",
+    "var/mail",
+    "var/opt",
+    "var/spool",
+    "var/spool/cron",
+    "var/spool/cron/crontabs",
+    "var/lib/misc",
 ];
 
 /// What is below `/usr/local`.
@@ -44,7 +78,8 @@ const LOCAL: [&str; 8] = ["bin", "etc", "games", "include", "lib", "sbin", "shar
 pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result<(), PluginError> {
     let base = begin(context, &data.id)?;
     let make = |name: &str| {
-        base.make_dir(&rel(name)?, 0o755, None).map_err(PluginError::new)?;
+        base.make_dir(&rel(name)?, 0o755, None)
+            .map_err(PluginError::new)?;
         base.open_dir(&rel(name)?).map_err(PluginError::new)
     };
     let (shared, template, root) = (make("sharedfs")?, make("template")?, open("/")?);
@@ -81,7 +116,9 @@ fn parts(root: &Root, shared: &Root, template: &Root) -> Result<Vec<String>, Plu
         match kind(root, path)? {
             Some(Kind::Dir) => {
                 shared.make_dir(&at, 0o755, None).map_err(PluginError::new)?;
-                template.symlink(format!("/sharedfs/{path}"), &at).map_err(PluginError::new)?;
+                template
+                    .symlink(format!("/sharedfs/{path}"), &at)
+                    .map_err(PluginError::new)?;
                 binds.push((*path).to_owned());
             }
             Some(Kind::Link) => {
@@ -93,7 +130,9 @@ fn parts(root: &Root, shared: &Root, template: &Root) -> Result<Vec<String>, Plu
         }
     }
     if binds.is_empty() {
-        return Err(PluginError::new("the host has no directories with programs that could be shared"));
+        return Err(PluginError::new(
+            "the host has no directories with programs that could be shared",
+        ));
     }
     Ok(binds)
 }
@@ -102,10 +141,15 @@ fn parts(root: &Root, shared: &Root, template: &Root) -> Result<Vec<String>, Plu
 /// from there they are led back.
 fn lead_back(shared: &Root, template: &Root) -> Result<(), PluginError> {
     let top = template.list(&RelPath::root()).map_err(PluginError::new)?;
-    let names = top.iter().filter_map(|e| e.name.to_str()).filter(|n| *n != "sharedfs");
+    let names = top
+        .iter()
+        .filter_map(|e| e.name.to_str())
+        .filter(|n| *n != "sharedfs");
     for path in names.chain(["usr/local", "usr/src"]) {
         if shared.metadata(&rel(path)?).map_err(PluginError::new)?.is_none() {
-            shared.symlink(format!("/{path}"), &rel(path)?).map_err(PluginError::new)?;
+            shared
+                .symlink(format!("/{path}"), &rel(path)?)
+                .map_err(PluginError::new)?;
         }
     }
     Ok(())
@@ -113,7 +157,11 @@ fn lead_back(shared: &Root, template: &Root) -> Result<(), PluginError> {
 
 fn etc(host: &Host<'_>, root: &Root, template: &Root) -> Result<Copied, PluginError> {
     for dir in ["etc/ssl", "etc/ssl/private", "etc/ssh", "etc/ssh/sshd_config.d"] {
-        ensure_dir(template, dir, if dir.ends_with("private") { 0o710 } else { 0o755 })?;
+        ensure_dir(
+            template,
+            dir,
+            if dir.ends_with("private") { 0o710 } else { 0o755 },
+        )?;
     }
     let mut copied = Copied::default();
     for name in ETC.iter().chain(&ETC_TOO) {
@@ -148,7 +196,9 @@ fn rest(root: &Root, template: &Root) -> Result<(), PluginError> {
         like_host(root, template, path)?;
     }
     for (path, target) in [("var/run", "/run"), ("var/lock", "/run/lock")] {
-        template.replace_symlink(target, &rel(path)?).map_err(PluginError::new)?;
+        template
+            .replace_symlink(target, &rel(path)?)
+            .map_err(PluginError::new)?;
     }
     Ok(())
 }
@@ -158,7 +208,9 @@ fn like_host(root: &Root, template: &Root, path: &str) -> Result<(), PluginError
     if kind(root, path)? != Some(Kind::Dir) {
         return Ok(());
     }
-    let Some(meta) = root.metadata(&at).map_err(PluginError::new)? else { return Ok(()) };
+    let Some(meta) = root.metadata(&at).map_err(PluginError::new)? else {
+        return Ok(());
+    };
     ensure_dir(template, path, 0o755)?;
     let fail = |e: qjail_fs::Error| failed("make the template", &e);
     template.set_owner(&at, meta.uid, meta.gid).map_err(fail)?;

@@ -6,8 +6,8 @@ mod fetch;
 mod freebsd_host;
 mod keep;
 mod layout;
-mod linux_host;
 mod links;
+mod linux_host;
 mod split;
 mod watch;
 
@@ -35,7 +35,10 @@ pub(crate) fn run(host: &Host<'_>, request: &StepRequest) -> Result<(), PluginEr
                 _ => linux_host::run(host, context, &data),
             }
         }
-        other => Err(PluginError::with_code("unknown-op", format!("the plugin base has no step {other}"))),
+        other => Err(PluginError::with_code(
+            "unknown-op",
+            format!("the plugin base has no step {other}"),
+        )),
     }
 }
 
@@ -48,7 +51,10 @@ pub(crate) fn undo(request: &StepRequest) -> Result<(), PluginError> {
         op::FROM_HOST => clear(context, &data::<FromHost>(request)?.id),
         // What it moved is in the directory that undoing the step before it removes.
         op::SPLIT => Ok(()),
-        other => Err(PluginError::with_code("unknown-op", format!("the plugin base has no step {other}"))),
+        other => Err(PluginError::with_code(
+            "unknown-op",
+            format!("the plugin base has no step {other}"),
+        )),
     }
 }
 
@@ -61,14 +67,26 @@ fn data<T: DeserializeOwned>(request: &StepRequest) -> Result<T, PluginError> {
 fn clear(context: &Context, id: &str) -> Result<(), PluginError> {
     if Path::new(&context.jails_dir).is_dir() {
         let jails = open(&context.jails_dir)?;
-        if jails.metadata(&rel(crate::bases::DIR)?).map_err(PluginError::new)?.is_some() {
-            jails.remove_tree(&rel(&staging(id))?, &never).map_err(PluginError::new)?;
+        if jails
+            .metadata(&rel(crate::bases::DIR)?)
+            .map_err(PluginError::new)?
+            .is_some()
+        {
+            jails
+                .remove_tree(&rel(&staging(id))?, &never)
+                .map_err(PluginError::new)?;
         }
     }
     let state = open(&context.state_dir)?;
     let records = record::dir(context);
-    if state.metadata(&rel(&records)?).map_err(PluginError::new)?.is_some() {
-        state.remove_file(&rel(&staged_record(&records, id))?).map_err(PluginError::new)?;
+    if state
+        .metadata(&rel(&records)?)
+        .map_err(PluginError::new)?
+        .is_some()
+    {
+        state
+            .remove_file(&rel(&staged_record(&records, id))?)
+            .map_err(PluginError::new)?;
     }
     Ok(())
 }
@@ -84,7 +102,9 @@ fn begin(context: &Context, id: &str) -> Result<Root, PluginError> {
 
 /// The directory of a base that is being made.
 fn resume(context: &Context, id: &str) -> Result<Root, PluginError> {
-    open(&context.jails_dir)?.open_dir(&rel(&staging(id))?).map_err(PluginError::new)
+    open(&context.jails_dir)?
+        .open_dir(&rel(&staging(id))?)
+        .map_err(PluginError::new)
 }
 
 fn open(dir: &str) -> Result<Root, PluginError> {
@@ -95,10 +115,19 @@ fn open(dir: &str) -> Result<Root, PluginError> {
 fn write_record(context: &Context, record: &Record) -> Result<(), PluginError> {
     let records = record::dir(context);
     let state = open(&context.state_dir)?;
-    state.make_dirs(&rel(&records)?, 0o700, None).map_err(PluginError::new)?;
-    let options = qjail_fs::WriteOptions { mode: Some(0o600), ..qjail_fs::WriteOptions::default() };
     state
-        .write(&rel(&staged_record(&records, &record.id))?, record.to_text()?.as_bytes(), &options)
+        .make_dirs(&rel(&records)?, 0o700, None)
+        .map_err(PluginError::new)?;
+    let options = qjail_fs::WriteOptions {
+        mode: Some(0o600),
+        ..qjail_fs::WriteOptions::default()
+    };
+    state
+        .write(
+            &rel(&staged_record(&records, &record.id))?,
+            record.to_text()?.as_bytes(),
+            &options,
+        )
         .map_err(PluginError::new)?;
     Ok(())
 }
@@ -114,7 +143,11 @@ fn failed(what: &str, error: &qjail_fs::Error) -> PluginError {
         return cancelled();
     }
     let told = PluginError::new(format!("{what}: {error}"));
-    if error.is_no_space() { told.hint(NO_SPACE) } else { told }
+    if error.is_no_space() {
+        told.hint(NO_SPACE)
+    } else {
+        told
+    }
 }
 
 /// What to do about a full disk.

@@ -21,8 +21,13 @@ const FREEBSD_LEFT_OUT: [&str; 3] = ["boot", "rescue", "usr/games"];
 const HOME_IS_A_DIRECTORY: u16 = 14;
 
 /// What would be the same in all jails and must not be: made again in each of them.
-const ONE_OF_A_KIND: [&str; 5] =
-    ["var/lib/systemd/random-seed", "var/lib/dbus/machine-id", "etc/hostid", "entropy", "var/db/entropy-file"];
+const ONE_OF_A_KIND: [&str; 5] = [
+    "var/lib/systemd/random-seed",
+    "var/lib/dbus/machine-id",
+    "etc/hostid",
+    "entropy",
+    "var/db/entropy-file",
+];
 
 pub(super) fn run(host: &Host<'_>, context: &Context, data: &Split) -> Result<(), PluginError> {
     let base = resume(context, &data.id)?;
@@ -36,12 +41,23 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &Split) -> Result<()
     };
     divide(&shared, &template, system, &release).map_err(|e| about(&data.id, e))?;
     let state = open(&context.state_dir)?;
-    let text = state.read_to_string(&rel(&staged_record(&dir(context), &data.id))?, LIMIT).map_err(PluginError::new)?;
-    write_record(context, &Record { release, ..Record::parse(&text)? })
+    let text = state
+        .read_to_string(&rel(&staged_record(&dir(context), &data.id))?, LIMIT)
+        .map_err(PluginError::new)?;
+    write_record(
+        context,
+        &Record {
+            release,
+            ..Record::parse(&text)?
+        },
+    )
 }
 
 fn about(id: &str, e: PluginError) -> PluginError {
-    PluginError { message: format!("divide base {id}: {}", e.message), ..e }
+    PluginError {
+        message: format!("divide base {id}: {}", e.message),
+        ..e
+    }
 }
 
 fn below(base: &Root, name: &str) -> Result<Root, PluginError> {
@@ -65,18 +81,24 @@ fn check_system(template: &Root, shared: &Root, system: System) -> Result<(), Pl
         return Err(other_system(system));
     }
     if place(template, shared, "bin")?.is_none() && place(template, shared, "usr/bin")?.is_none() {
-        return Err(PluginError::new("this is no base system: it has neither bin nor usr/bin at its top")
-            .hint("the archive must hold the root of a system, not a directory around it"));
+        return Err(
+            PluginError::new("this is no base system: it has neither bin nor usr/bin at its top")
+                .hint("the archive must hold the root of a system, not a directory around it"),
+        );
     }
     if system == System::FreeBsd && !is_freebsd {
-        return Err(PluginError::new("this is no FreeBSD base: it has neither bin/freebsd-version nor libexec/ld-elf.so.1")
-            .hint("install the base.txz of a FreeBSD release"));
+        return Err(PluginError::new(
+            "this is no FreeBSD base: it has neither bin/freebsd-version nor libexec/ld-elf.so.1",
+        )
+        .hint("install the base.txz of a FreeBSD release"));
     }
     Ok(())
 }
 
 fn read(template: &Root, shared: &Root, path: &str) -> Result<Option<String>, PluginError> {
-    let Some(root) = place(template, shared, path)? else { return Ok(None) };
+    let Some(root) = place(template, shared, path)? else {
+        return Ok(None);
+    };
     // A link to elsewhere, or something that is no text, tells nothing.
     Ok(root.read_to_string(&rel(path)?, LIMIT).ok())
 }
@@ -94,8 +116,14 @@ fn freebsd_release(host: &Host<'_>, template: &Root, shared: &Root) -> Result<St
 
 /// `PRETTY_NAME` of os-release(5).
 fn linux_release(template: &Root, shared: &Root) -> Result<String, PluginError> {
-    let texts = [read(template, shared, "etc/os-release")?, read(template, shared, "usr/lib/os-release")?];
-    let line = |t: &String| t.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=").map(str::to_owned));
+    let texts = [
+        read(template, shared, "etc/os-release")?,
+        read(template, shared, "usr/lib/os-release")?,
+    ];
+    let line = |t: &String| {
+        t.lines()
+            .find_map(|l| l.strip_prefix("PRETTY_NAME=").map(str::to_owned))
+    };
     let value = texts.iter().flatten().find_map(line).unwrap_or_default();
     Ok(value.trim_matches(['"', '\'']).to_owned())
 }
@@ -130,15 +158,21 @@ fn move_one(shared: &Root, template: &Root, system: System, path: &str) -> Resul
         if !movable {
             return Ok(false);
         }
-        template.rename_no_replace(&at, shared, &at).map_err(|e| failed("move", &e))?;
+        template
+            .rename_no_replace(&at, shared, &at)
+            .map_err(|e| failed("move", &e))?;
     }
-    template.replace_symlink(format!("/sharedfs/{path}"), &at).map_err(PluginError::new)?;
+    template
+        .replace_symlink(format!("/sharedfs/{path}"), &at)
+        .map_err(PluginError::new)?;
     Ok(true)
 }
 
 fn prepare_freebsd(template: &Root, release: &str) -> Result<(), PluginError> {
     for path in FREEBSD_LEFT_OUT {
-        template.remove_tree(&rel(path)?, &qjail_fs::never).map_err(PluginError::new)?;
+        template
+            .remove_tree(&rel(path)?, &qjail_fs::never)
+            .map_err(PluginError::new)?;
     }
     // Empty for now; what is put there later is seen by all jails.
     ensure_dir(template, "usr/src", 0o755)?;
@@ -146,18 +180,25 @@ fn prepare_freebsd(template: &Root, release: &str) -> Result<(), PluginError> {
     if kind(template, "home")?.is_some() {
         return Ok(());
     }
-    let has_directory = release.parse::<Release>().map_or(true, |r| r.major >= HOME_IS_A_DIRECTORY);
+    let has_directory = release
+        .parse::<Release>()
+        .map_or(true, |r| r.major >= HOME_IS_A_DIRECTORY);
     if has_directory {
         return ensure_dir(template, "home", 0o755);
     }
     ensure_dir(template, "usr/home", 0o755)?;
-    template.symlink("usr/home", &rel("home")?).map_err(PluginError::new)
+    template
+        .symlink("usr/home", &rel("home")?)
+        .map_err(PluginError::new)
 }
 
 /// FreeBSD's `schg` and its like would keep jails from being changed, updated and deleted (chflags(1)).
 fn clear_flags(root: &Root) -> Result<(), PluginError> {
     walk(root, &RelPath::root(), &mut |path, _| {
-        let flags = root.metadata(path).map_err(PluginError::new)?.map_or(0, |m| m.flags);
+        let flags = root
+            .metadata(path)
+            .map_err(PluginError::new)?
+            .map_or(0, |m| m.flags);
         if flags != 0 {
             root.set_flags(path, 0).map_err(PluginError::new)?;
         }
@@ -174,8 +215,14 @@ pub(super) fn forget(template: &Root) -> Result<(), PluginError> {
     }
     if kind(template, "etc/machine-id")? == Some(Kind::File) {
         // Empty: made at the first start, see machine-id(5).
-        let options = WriteOptions { mode: Some(0o444), if_exists: IfExists::Replace, ..WriteOptions::default() };
-        template.write(&rel("etc/machine-id")?, b"", &options).map_err(PluginError::new)?;
+        let options = WriteOptions {
+            mode: Some(0o444),
+            if_exists: IfExists::Replace,
+            ..WriteOptions::default()
+        };
+        template
+            .write(&rel("etc/machine-id")?, b"", &options)
+            .map_err(PluginError::new)?;
     }
     if kind(template, "etc/ssh")? != Some(Kind::Dir) {
         return Ok(());
@@ -183,7 +230,9 @@ pub(super) fn forget(template: &Root) -> Result<(), PluginError> {
     let dir = rel("etc/ssh")?;
     for entry in template.list(&dir).map_err(PluginError::new)? {
         if entry.name.to_string_lossy().starts_with("ssh_host_") && entry.kind != Kind::Dir {
-            template.remove_file(&dir.join(&entry.name).map_err(PluginError::new)?).map_err(PluginError::new)?;
+            template
+                .remove_file(&dir.join(&entry.name).map_err(PluginError::new)?)
+                .map_err(PluginError::new)?;
         }
     }
     Ok(())

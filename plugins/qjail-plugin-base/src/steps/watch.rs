@@ -18,7 +18,11 @@ pub(super) struct Watch<'h, 'p> {
 
 impl<'h, 'p> Watch<'h, 'p> {
     pub(super) fn new(host: &'h Host<'p>, about: String) -> Self {
-        Self { host, about, last: None }
+        Self {
+            host,
+            about,
+            last: None,
+        }
     }
 
     /// Shows the numbers; true when the user has had enough.
@@ -27,7 +31,12 @@ impl<'h, 'p> Watch<'h, 'p> {
             return false;
         }
         self.last = Some(Instant::now());
-        self.host.progress(&Progress { about: self.about.clone(), done, total, bytes: true });
+        self.host.progress(&Progress {
+            about: self.about.clone(),
+            done,
+            total,
+            bytes: true,
+        });
         self.host.cancelled()
     }
 }
@@ -52,6 +61,8 @@ pub(super) fn watched<T: Send>(
                 stop.store(true, Ordering::Relaxed);
             }
         }
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        worker
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

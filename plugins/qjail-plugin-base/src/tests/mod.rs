@@ -3,6 +3,7 @@
 mod hooks;
 mod install;
 mod rc;
+mod refused;
 mod server;
 
 use std::cell::{Cell, RefCell};
@@ -12,8 +13,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use qjail_plugin_api::{
-    At, CommandReply, CommandRequest, Context, Event, HookRequest, Host, HostInfo, HostPort, IfExists, JailInfo, LogLevel,
-    Options, Place, Plan, Plugin, PluginError, Point, Step, StepRequest,
+    At, CommandReply, CommandRequest, Context, Event, HookRequest, Host, HostInfo, HostPort, IfExists,
+    JailInfo, LogLevel, Options, Place, Plan, Plugin, PluginError, Point, Step, StepRequest,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -45,7 +46,12 @@ impl HostPort for Site {
             }
             "host/1" => json!(HostInfo {
                 os: self.os.to_owned(),
-                release: if self.os == "freebsd" { "15.0-RELEASE-p1" } else { "Debian 12" }.to_owned(),
+                release: if self.os == "freebsd" {
+                    "15.0-RELEASE-p1"
+                } else {
+                    "Debian 12"
+                }
+                .to_owned(),
                 machine: "amd64".to_owned(),
                 machine_arch: "amd64".to_owned(),
                 kernel: self.kernel.to_owned(),
@@ -62,11 +68,18 @@ type Undo = Box<dyn FnOnce(&Site)>;
 impl Site {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["jails", "state", "etc"] {
+        for name in ["jails", "state", "etc", "state/bases"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let log = RefCell::default();
-        Self { dir, os: "linux", kernel: "6.1.0", jails: Vec::new(), patience: Cell::new(u32::MAX), log }
+        Self {
+            dir,
+            os: "linux",
+            kernel: "6.1.0",
+            jails: Vec::new(),
+            patience: Cell::new(u32::MAX),
+            log,
+        }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -93,10 +106,21 @@ impl Site {
         }
     }
 
-    pub(crate) fn command(&self, words: &[&str], options: &[(&str, Value)]) -> Result<CommandReply, PluginError> {
-        let values: BTreeMap<String, Value> = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    pub(crate) fn command(
+        &self,
+        words: &[&str],
+        options: &[(&str, Value)],
+    ) -> Result<CommandReply, PluginError> {
+        let values: BTreeMap<String, Value> = options
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.clone()))
+            .collect();
         let command = words.iter().map(|w| (*w).to_owned()).collect();
-        let request = CommandRequest { command, options: Options { values }, context: self.context() };
+        let request = CommandRequest {
+            command,
+            options: Options { values },
+            context: self.context(),
+        };
         Base.command(&Host::new(self), &request)
     }
 
@@ -144,7 +168,12 @@ impl Site {
                     fs::set_permissions(&path, PermissionsExt::from_mode(*mode)).unwrap();
                 }
             }
-            Step::WriteFile { at, content, mode, if_exists } => {
+            Step::WriteFile {
+                at,
+                content,
+                mode,
+                if_exists,
+            } => {
                 let path = self.at(at);
                 let old = fs::read(&path).ok();
                 if old.is_some() && *if_exists == IfExists::Keep {
@@ -178,8 +207,12 @@ impl Site {
             }
             Step::RemoveFile { at } => drop(fs::remove_file(self.at(at))),
             Step::Plugin { op, data, .. } => {
-                let request =
-                    StepRequest { op: op.clone(), data: data.clone(), jail_root: None, context: self.context() };
+                let request = StepRequest {
+                    op: op.clone(),
+                    data: data.clone(),
+                    jail_root: None,
+                    context: self.context(),
+                };
                 let again = request.clone();
                 done.push(Box::new(move |site| {
                     // Undoing twice is the same as undoing once.
@@ -217,7 +250,10 @@ impl Site {
         if objections.is_empty() {
             return Ok(Base.plan(&host, &request).unwrap());
         }
-        Err(objections.into_iter().map(|o| format!("{} | {}", o.message, o.hint.expect("a hint"))).collect())
+        Err(objections
+            .into_iter()
+            .map(|o| format!("{} | {}", o.message, o.hint.expect("a hint")))
+            .collect())
     }
 }
 
@@ -232,7 +268,13 @@ fn picture(dir: &Path, all: &mut Vec<String>) {
         } else {
             String::new()
         };
-        all.push(format!("{} {:o} {} {} {what}", path.display(), meta.mode(), meta.uid(), meta.gid()));
+        all.push(format!(
+            "{} {:o} {} {} {what}",
+            path.display(),
+            meta.mode(),
+            meta.uid(),
+            meta.gid()
+        ));
         if meta.is_dir() {
             picture(&path, all);
         }
@@ -288,7 +330,11 @@ pub(crate) fn debian() -> Vec<u8> {
         File("./usr/bin/tool", 0o4755, "#!/bin/sh\n"),
         Hard("./usr/bin/hard", "./usr/bin/tool"),
         Dir("./usr/lib", 0o755),
-        File("./usr/lib/os-release", 0o644, "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+        File(
+            "./usr/lib/os-release",
+            0o644,
+            "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
+        ),
         Link("./usr/lib/near", "../share/text"),
         Link("./usr/lib/far", "../../etc/passwd"),
         Link("./usr/lib/local", "../local/lib/x"),

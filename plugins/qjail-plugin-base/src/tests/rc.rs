@@ -40,7 +40,11 @@ impl Root {
     /// A script or program that notes how it was called.
     fn service(&self, path: &str, status: i32) {
         let name = path.rsplit('/').next().unwrap();
-        self.put(path, 0o755, &format!("#!/bin/sh\necho {name} $* >>/calls\nexit {status}\n"));
+        self.put(
+            path,
+            0o755,
+            &format!("#!/bin/sh\necho {name} $* >>/calls\nexit {status}\n"),
+        );
     }
 
     /// Runs a script of the root in it; what was called, and what was said.
@@ -58,7 +62,10 @@ impl Root {
              mknod -m 666 {dir}/dev/null c 1 3 2>/dev/null || :; \
              exec chroot {dir} /bin/sh {script}"
         );
-        let ran = Command::new("unshare").args(["-m", "sh", "-c", &inside]).output().unwrap();
+        let ran = Command::new("unshare")
+            .args(["-m", "sh", "-c", &inside])
+            .output()
+            .unwrap();
         assert!(ran.status.success(), "{script}: {ran:?}");
         let calls = fs::read_to_string(self.0.path().join("calls")).unwrap_or_default();
         let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
@@ -69,7 +76,9 @@ impl Root {
 #[test]
 fn a_posix_shell_reads_the_scripts() {
     for file in SHIPPED.iter().filter(|f| f.mode == 0o755) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../flavors").join(file.path);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../flavors")
+            .join(file.path);
         let ran = Command::new("sh").arg("-n").arg(&path).output().unwrap();
         assert!(ran.status.success(), "{ran:?}");
         assert!(file.content.starts_with("#!/bin/sh\n"));
@@ -92,14 +101,35 @@ fn enabled_services_start_in_order_and_stop_in_reverse() {
     root.service("etc/init.d/failing", 3);
     root.service("etc/init.d/evil", 0);
     let (calls, said) = root.run("/etc/rc");
-    assert_eq!(calls, ["rsyslog start", "web start", "cron start", "failing start", "evil start"]);
-    assert_eq!(said, "rc: gone: not installed\nrc: failing: /etc/init.d/failing start failed with status 3\n");
+    assert_eq!(
+        calls,
+        [
+            "rsyslog start",
+            "web start",
+            "cron start",
+            "failing start",
+            "evil start"
+        ]
+    );
+    assert_eq!(
+        said,
+        "rc: gone: not installed\nrc: failing: /etc/init.d/failing start failed with status 3\n"
+    );
     assert!(!root.0.path().join("evil").exists(), "the file is read, not run");
     for dir in ["run/lock", "run/sshd"] {
         assert!(root.0.path().join(dir).is_dir(), "{dir}");
     }
     let (calls, _) = root.run("/etc/rc.shutdown");
-    assert_eq!(calls, ["evil stop", "failing stop", "cron stop", "web stop", "rsyslog stop"]);
+    assert_eq!(
+        calls,
+        [
+            "evil stop",
+            "failing stop",
+            "cron stop",
+            "web stop",
+            "rsyslog stop"
+        ]
+    );
 }
 
 #[test]

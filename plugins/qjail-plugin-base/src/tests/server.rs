@@ -28,7 +28,10 @@ fn serve(answer: impl Fn(&str, Option<usize>) -> Reply + Send + Sync + 'static) 
             let text = String::from_utf8_lossy(&request).into_owned();
             let path = text.split(' ').nth(1).unwrap_or("/").to_owned();
             let lower = text.to_ascii_lowercase();
-            let from = lower.split("range: bytes=").nth(1).and_then(|r| r.split('-').next()?.parse().ok());
+            let from = lower
+                .split("range: bytes=")
+                .nth(1)
+                .and_then(|r| r.split('-').next()?.parse().ok());
             let (head, body) = answer(&path, from);
             let _ = stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n").as_bytes());
             let _ = stream.write_all(&body);
@@ -67,17 +70,32 @@ fn a_release_directory_is_installed_and_a_broken_download_goes_on() {
         let status = if at == 0 {
             "200 OK".to_owned()
         } else {
-            format!("206 Partial Content\r\nContent-Range: bytes {at}-{}/{}", b.len() - 1, b.len())
+            format!(
+                "206 Partial Content\r\nContent-Range: bytes {at}-{}/{}",
+                b.len() - 1,
+                b.len()
+            )
         };
         let sent = if first { &rest[..rest.len() / 2] } else { rest };
-        (format!("{status}\r\nETag: \"1\"\r\nContent-Length: {}", rest.len()), sent.to_vec())
+        (
+            format!("{status}\r\nETag: \"1\"\r\nContent-Length: {}", rest.len()),
+            sent.to_vec(),
+        )
     });
-    let plan = site.install(&[("source", json!(format!("{server}/debian/")))]).unwrap();
+    let plan = site
+        .install(&[("source", json!(format!("{server}/debian/")))])
+        .unwrap();
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     assert!(resumed.load(Ordering::Relaxed) > 0);
     assert!(site.path("jails/template/etc/passwd").exists());
-    assert_eq!(std::fs::read_dir(site.path("state/downloads")).unwrap().count(), 0, "the archive is not kept");
-    let record = crate::record::Record::load(&site.context(), "debian-1").unwrap().unwrap();
+    assert_eq!(
+        std::fs::read_dir(site.path("state/downloads")).unwrap().count(),
+        0,
+        "the archive is not kept"
+    );
+    let record = crate::record::Record::load(&site.context(), "debian-1")
+        .unwrap()
+        .unwrap();
     assert_eq!(record.sha256, Some(Digest::of(&body).to_string()));
 }
 
@@ -85,9 +103,21 @@ fn a_release_directory_is_installed_and_a_broken_download_goes_on() {
 fn an_archive_without_a_manifest_is_installed_with_a_warning() {
     let site = Site::new();
     let body = gzip(&debian());
-    let server = serve(move |path, _| if path.ends_with(".tar.gz") { whole(&body) } else { missing() });
-    let plan = site.install(&[("source", json!(format!("{server}/x/alpine-3.tar.gz")))]).unwrap();
-    assert!(plan.warnings[0].contains("can not be verified"), "{:?}", plan.warnings);
+    let server = serve(move |path, _| {
+        if path.ends_with(".tar.gz") {
+            whole(&body)
+        } else {
+            missing()
+        }
+    });
+    let plan = site
+        .install(&[("source", json!(format!("{server}/x/alpine-3.tar.gz")))])
+        .unwrap();
+    assert!(
+        plan.warnings[0].contains("can not be verified"),
+        "{:?}",
+        plan.warnings
+    );
     assert!(site.path("jails/.bases/alpine-3-1").is_dir());
 }
 
@@ -105,16 +135,25 @@ fn a_server_that_lies_changes_nothing() {
         ("not listed", other, body.clone(), "does not list base.txz"),
         ("a page for the archive", wrong, page.into_bytes(), "web page"),
     ] {
-        let server =
-            serve(move |path, _| if path.ends_with("MANIFEST") { whole(manifest.as_bytes()) } else { whole(&body) });
-        let error = site.install(&[("source", json!(format!("{server}/base.txz")))]).unwrap_err();
+        let server = serve(move |path, _| {
+            if path.ends_with("MANIFEST") {
+                whole(manifest.as_bytes())
+            } else {
+                whole(&body)
+            }
+        });
+        let error = site
+            .install(&[("source", json!(format!("{server}/base.txz")))])
+            .unwrap_err();
         assert!(error.message.contains(says), "{name}: {error}");
         assert!(!error.message.contains('\n'), "{name}: {error}");
         assert_eq!(site.picture(), before, "{name}");
     }
     let nothing = serve(|_, _| missing());
     for path in ["/base.txz", "/15.0-RELEASE"] {
-        let error = site.install(&[("source", json!(format!("{nothing}{path}")))]).unwrap_err();
+        let error = site
+            .install(&[("source", json!(format!("{nothing}{path}")))])
+            .unwrap_err();
         assert!(error.message.contains("404"), "{error}");
         assert_eq!(site.picture(), before);
     }
@@ -122,7 +161,11 @@ fn a_server_that_lies_changes_nothing() {
 
 #[test]
 fn freebsd_takes_its_own_release_from_a_mirror() {
-    let site = Site { os: "freebsd", kernel: "15.0-RELEASE-p1", ..Site::new() };
+    let site = Site {
+        os: "freebsd",
+        kernel: "15.0-RELEASE-p1",
+        ..Site::new()
+    };
     let body = freebsd("15.0-RELEASE");
     let text = manifest("base.txz", &body);
     let server = serve(move |path, _| match path {
@@ -134,7 +177,9 @@ fn freebsd_takes_its_own_release_from_a_mirror() {
     let mirrors = json!([dead, format!("{server}/freebsd")]);
     site.install(&[("host", mirrors.clone())]).unwrap();
     assert!(site.path("jails/.bases/15.0-RELEASE-1/template/etc/rc").exists());
-    let error = site.install(&[("host", mirrors), ("release", json!("15.1-RELEASE"))]).unwrap_err();
+    let error = site
+        .install(&[("host", mirrors), ("release", json!("15.1-RELEASE"))])
+        .unwrap_err();
     assert!(error.message.contains("newer than the running kernel"), "{error}");
 }
 
@@ -143,9 +188,18 @@ fn the_plan_of_a_download_undone_leaves_nothing_but_what_can_go_on() {
     let site = Site::new();
     let body = gzip(&debian());
     let text = manifest("base.tar.gz", &body);
-    let server = serve(move |path, _| if path.ends_with("MANIFEST") { whole(text.as_bytes()) } else { whole(&body) });
+    let server = serve(move |path, _| {
+        if path.ends_with("MANIFEST") {
+            whole(text.as_bytes())
+        } else {
+            whole(&body)
+        }
+    });
     let before = site.picture();
-    let plan = site.command(&["install"], &[("source", json!(server))]).unwrap().plan;
+    let plan = site
+        .command(&["install"], &[("source", json!(server))])
+        .unwrap()
+        .plan;
     let steps: Vec<_> = plan.steps.iter().chain(&plan.commit).collect();
     for cut in 0..=steps.len() {
         let mut done = Vec::new();
@@ -155,4 +209,55 @@ fn the_plan_of_a_download_undone_leaves_nothing_but_what_can_go_on() {
         site.undo(done);
         assert_eq!(site.picture(), before, "{cut}");
     }
+}
+
+/// The user ends the download in the middle: what has arrived is kept, and the same command goes on from there.
+#[test]
+fn a_download_that_was_ended_goes_on_with_the_next_command() {
+    let site = Site::new();
+    let body = gzip(&debian());
+    let text = manifest("base.tar.gz", &body);
+    let (hits, resumed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (h, r, b) = (Arc::clone(&hits), Arc::clone(&resumed), body.clone());
+    let server = serve(move |path, from| {
+        if path.ends_with("/MANIFEST") {
+            return whole(text.as_bytes());
+        }
+        let at = from.unwrap_or(0);
+        r.fetch_max(at, Ordering::Relaxed);
+        let rest = &b[at..];
+        if h.fetch_add(1, Ordering::Relaxed) == 0 {
+            return (
+                format!("200 OK\r\nContent-Length: {}", rest.len()),
+                rest[..rest.len() / 2].to_vec(),
+            );
+        }
+        let range = format!("bytes {at}-{}/{}", b.len() - 1, b.len());
+        (
+            format!(
+                "206 Partial Content\r\nContent-Range: {range}\r\nContent-Length: {}",
+                rest.len()
+            ),
+            rest.to_vec(),
+        )
+    });
+    let source = [("source", json!(format!("{server}/debian")))];
+    let plan = site.command(&["install"], &source).unwrap().plan;
+    let mut done = Vec::new();
+    // The first answer breaks off; while the next try is waited for, patience ends.
+    site.patience.set(6);
+    let error = plan
+        .steps
+        .iter()
+        .find_map(|step| site.run(step, &mut done).err())
+        .expect("it was ended");
+    assert_eq!(error.code, "cancelled", "{error}");
+    site.patience.set(u32::MAX);
+    site.undo(done);
+    let kept = std::fs::read_dir(site.path("state/downloads")).unwrap().count();
+    assert_eq!(kept, 2, "the part and the note about it");
+    assert!(!site.path("jails/.bases").exists());
+    site.install(&source).unwrap();
+    assert!(resumed.load(Ordering::Relaxed) > 0, "the rest only");
+    assert!(site.path("jails/template/etc/passwd").exists());
 }

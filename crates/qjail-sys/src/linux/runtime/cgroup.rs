@@ -2,9 +2,13 @@
 //!
 //! A jail leaves the groups of whoever started it, so that the end of a login session or of a service does not end the
 //! jail, and its memory is not charged to them. No limits are set. What cannot be written is left out and told.
+//!
+//! Moving a process takes the kernel 10 ms and more where nothing was moved lately: it waits for a grace period of RCU.
+//! A process that moves its only thread, which version 1 allows, does not wait. Where a version 2 hierarchy without
+//! controllers lies beside those of version 1, it is left alone unless the starter is in a group of it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,8 @@ use super::spec::{Attempt, Failure, plain};
 /// The directory that holds the groups of all jails.
 const ALL: &str = "qjail";
 const PROCESSES: &str = "cgroup.procs";
+/// Its counterpart for threads, version 1 only.
+const THREADS: &str = "tasks";
 /// How long the processes of a group that is removed may take to die.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -46,33 +52,43 @@ impl Groups {
         }
     }
 
+    /// The same without a version 2 hierarchy that need not be joined.
+    pub(super) fn to_join(name: String) -> Groups {
+        let mut groups = Groups::new(name);
+        let mine = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let at_root = mine.lines().any(|line| line == "0::/");
+        let version1 = groups.trees.iter().any(|tree| !tree.version2);
+        groups
+            .trees
+            .retain(|tree| !(tree.version2 && version1 && at_root));
+        groups
+    }
+
+    /// Whether joining may have to wait, see above.
+    pub(super) fn slow(&self) -> bool {
+        self.trees.iter().any(|tree| tree.version2)
+    }
+
     fn dir(&self, tree: &Hierarchy) -> PathBuf {
         tree.mount.join(ALL).join(&self.name)
     }
 
-    /// The mount and the path below it of the version 2 group, where there is one that can be joined.
-    pub(super) fn version2(&self) -> Option<(PathBuf, PathBuf)> {
-        let usable = |tree: &&Hierarchy| tree.version2 && self.door(tree).is_ok();
-        let tree = self.trees.iter().find(usable)?;
-        Some((tree.mount.clone(), Path::new("/").join(ALL).join(&self.name)))
-    }
-
-    /// Makes the groups and moves this process into those of version 1. What could not be done, one sentence each.
-    ///
-    /// The group of version 2 is left to libcontainer, which kills all that is in it when something fails.
-    pub(super) fn prepare(&self) -> Vec<String> {
+    /// Makes the groups: doors to join them through, and what could not be done, one sentence each.
+    pub(super) fn make(&self) -> (Vec<OwnedFd>, Vec<String>) {
+        let note = |why: &dyn std::fmt::Display| format!("the jail has no control group: {why}");
+        let mut notes = Vec::new();
         if self.trees.is_empty() {
-            return vec!["the jail has no control group: none is mounted".to_owned()];
+            notes.push(note(&"none is mounted"));
         }
-        let try_one = |tree| {
-            self.prepare_one(tree)
-                .err()
-                .map(|e| format!("the jail has no control group: {e}"))
-        };
-        self.trees.iter().filter_map(try_one).collect()
+        for tree in &self.trees {
+            if let Err(failure) = self.make_one(tree) {
+                notes.push(note(&failure));
+            }
+        }
+        (self.doors(), notes)
     }
 
-    fn prepare_one(&self, tree: &Hierarchy) -> Result<(), Failure> {
+    fn make_one(&self, tree: &Hierarchy) -> Result<(), Failure> {
         let dir = self.dir(tree);
         // Another jail's removal may take the common directory away between the two steps.
         let made = (0..20).find_map(|_| match make(tree, &dir) {
@@ -81,22 +97,17 @@ impl Groups {
         });
         made.unwrap_or(Err(io::ErrorKind::NotFound.into()))
             .attempt(|| format!("make {}", dir.display()))?;
-        let attempt = || format!("join {}", dir.display());
-        let mut door = self.door(tree).attempt(attempt)?;
-        if tree.version2 {
-            Ok(())
-        } else {
-            door.write_all(b"0").attempt(attempt)
-        }
+        self.door(tree)
+            .map(drop)
+            .attempt(|| format!("join {}", dir.display()))
     }
 
     fn door(&self, tree: &Hierarchy) -> io::Result<fs::File> {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(self.dir(tree).join(PROCESSES))
+        let file = if tree.version2 { PROCESSES } else { THREADS };
+        fs::OpenOptions::new().write(true).open(self.dir(tree).join(file))
     }
 
-    /// Descriptors through which a later process can join with [`enter`], whatever it can see then.
+    /// Descriptors through which a process can [`join`], whatever it can see by then.
     pub(super) fn doors(&self) -> Vec<OwnedFd> {
         self.trees
             .iter()
@@ -125,9 +136,11 @@ impl Groups {
     }
 }
 
-/// Moves this process into a group that [`Groups::doors`] opened. Best effort, as joining at the start is.
-pub(super) fn enter(door: &OwnedFd) {
-    let _ = rustix::io::write(door, b"0");
+/// Moves this process into the groups of `doors`. Best effort, as making them was.
+pub(super) fn join(doors: &[OwnedFd]) {
+    for door in doors {
+        let _ = rustix::io::write(door, b"0");
+    }
 }
 
 fn make(tree: &Hierarchy, dir: &Path) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::Groups;
+use super::cgroup::{self, Groups};
 use super::channel::Channel;
 use super::helper::either;
 use super::init::{self, ProcessOne};
@@ -52,6 +53,9 @@ pub(super) enum Order {
     Go,
 }
 
+/// How long another helper may take to notice that its caller is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where libcontainer looks for control groups.
 const GROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -86,9 +90,12 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     take_own_mounts()?;
     roots::prepare(&jail.path, &jail.mounts)?;
     roots::bind_without_devices(&jail.path)?;
-    let groups = Groups::new(dir.group());
-    let notes = groups.prepare();
-    let group = show_groups(&groups)?;
+    let groups = Groups::to_join(dir.group());
+    let (doors, notes) = groups.make();
+    if groups.slow() {
+        warm_up(&doors);
+    }
+    hide_groups()?;
     let state = hide_state(&dir)?;
     let (here, there) = Channel::pair().attempt(|| "make a socket".to_owned())?;
     let there = Rc::new(OwnedFd::from(there));
@@ -99,11 +106,12 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
         other_end: std::os::fd::AsFd::as_fd(&here).as_raw_fd(),
         alive: Rc::new(alive),
         console: console.map(Rc::new),
+        doors: Rc::new(doors),
     };
-    let mut container = build(jail, &group, &state, first)?;
+    let mut container = build(jail, &dir.group(), &state, first)?;
     let pid = container
         .pid()
-        .map(|pid| pid.as_raw())
+        .map(i32::from)
         .ok_or_else(|| Failure::new("start process 1", "it has gone"))?;
     let child = Child(pid);
     drop(there);
@@ -128,10 +136,22 @@ fn abandoned() -> Failure {
 }
 
 /// Locks the start: one at a time, and [`super::Runtime::cleanup`] finds this process and all that it forked.
+///
+/// The helper of a caller that was killed may hold the lock for as long as it takes to notice. A file that was removed
+/// before it was locked belongs to a start that was cleaned up.
 fn claim(dir: &RunDir) -> Result<File, Failure> {
-    let file = dir.starting()?;
     let attempt = || "lock the start of the jail".to_owned();
-    flock(&file, FlockOperation::NonBlockingLockExclusive).attempt(attempt)?;
+    let file = dir.starting()?;
+    let end = Instant::now() + PATIENCE;
+    while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if error != rustix::io::Errno::WOULDBLOCK || Instant::now() > end {
+            return Err(error).attempt(attempt);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if file.metadata().attempt(attempt)?.nlink() == 0 {
+        return Err(Failure::new(attempt(), "it was cleaned up"));
+    }
     fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).attempt(attempt)?;
     Ok(file)
 }
@@ -143,34 +163,22 @@ fn take_own_mounts() -> Result<(), Failure> {
     rustix::mount::mount_change("/", private).attempt(|| "make the mounts private".to_owned())
 }
 
-/// Shows libcontainer the version 2 group alone, or none: it cannot do without a group and knows one per controller,
-/// which it looks for a dozen times. This process has joined the others already, and its children are born into them.
-fn show_groups(groups: &Groups) -> Result<PathBuf, Failure> {
-    let attempt = || format!("mount {GROUP_ROOT} for libcontainer");
-    let shown = groups.version2();
-    let tree = shown.as_ref().map(|(mount, _)| {
-        use rustix::mount::OpenTreeFlags;
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        rustix::mount::open_tree(rustix::fs::CWD, mount, flags)
-    });
-    let tree = tree.transpose().attempt(attempt)?;
+/// Has the kernel begin with what makes the first move into a group slow, while libcontainer works: a copy of this
+/// process joins and ends. The kernel lets processes be made meanwhile.
+fn warm_up(doors: &[OwnedFd]) {
+    // Without the copy the start is slower, no more.
+    if matches!(raw::fork(), Ok(None)) {
+        cgroup::join(doors);
+        raw::exit(0);
+    }
+}
+
+/// Lets libcontainer find no groups, in this mount namespace: it would join them one by one and, when something fails,
+/// kill all that is in them, this process included. Process 1 joins by itself.
+fn hide_groups() -> Result<(), Failure> {
     // Nothing may be mounted there, and then there is nothing to take away.
     let _ = rustix::mount::unmount(GROUP_ROOT, UnmountFlags::DETACH);
-    match tree {
-        Some(tree) => {
-            use rustix::mount::{MoveMountFlags, move_mount};
-            move_mount(
-                &tree,
-                "",
-                rustix::fs::CWD,
-                GROUP_ROOT,
-                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-            )
-            .attempt(attempt)?;
-        }
-        None => tmpfs(GROUP_ROOT.as_ref())?,
-    }
-    Ok(shown.map_or_else(|| PathBuf::from("/qjail"), |(_, path)| path))
+    tmpfs(GROUP_ROOT.as_ref())
 }
 
 /// A directory for libcontainer's own files that is gone when this process is.
@@ -191,7 +199,7 @@ fn tmpfs(path: &Path) -> Result<(), Failure> {
     .attempt(|| format!("mount a tmpfs on {}", path.display()))
 }
 
-fn build(jail: &StartSpec, group: &Path, state: &Path, first: ProcessOne) -> Result<Container, Failure> {
+fn build(jail: &StartSpec, group: &str, state: &Path, first: ProcessOne) -> Result<Container, Failure> {
     let attempt = format!("make the jail at {}", jail.path.display());
     let bundle = state.join("bundle");
     fs::create_dir(&bundle).attempt(|| format!("make {}", bundle.display()))?;

@@ -1,7 +1,7 @@
 //! The helper that runs a command in a running jail.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, fstatfs, open};
 use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
@@ -16,7 +16,7 @@ use super::harden;
 use super::helper::either;
 use super::program::Program;
 use super::raw::{self, Signals, Wait};
-use super::spec::{Attempt, ExecSpec, Exit, Failure, Isolation, plain};
+use super::spec::{Attempt, ExecSpec, Failure, Isolation, plain};
 
 /// What the helper is asked to do. With it come the pidfd of process 1 and, without a terminal, the three standard files.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,8 +34,8 @@ pub(super) struct ExecRequest {
 pub(super) enum Reply {
     /// The terminal's other side comes with this.
     Terminal,
-    /// The command ended, or could not be executed: status and why.
-    Ended(i32, Option<String>),
+    /// The command ended with that status.
+    Ended(i32),
     /// A step failed.
     Failed(Failure),
 }
@@ -47,28 +47,21 @@ pub(super) enum Order {
     Signal(i32),
 }
 
-/// Why a child did not become its program.
-#[derive(Debug, Serialize, Deserialize)]
-enum Trouble {
-    Setup(Failure),
-    Execute(i32, String),
-}
-
 /// `DEVPTS_SUPER_MAGIC` of statfs(2).
-const DEVPTS: i64 = 0x1cd1;
+const DEVPTS: rustix::fs::FsWord = 0x1cd1;
 /// The device number of ptmx: character device 5, 2.
 const PTMX: (u32, u32) = (5, 2);
 
 /// Serves one request; the status is for nobody.
 pub(super) fn serve(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> i32 {
     let reply = match run(caller, request, files) {
-        Ok(exit) => Reply::Ended(exit.code, exit.reason),
+        Ok(status) => Reply::Ended(status),
         Err(failure) => Reply::Failed(failure),
     };
     i32::from(caller.send(&reply, &[]).is_err())
 }
 
-fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<Exit, Failure> {
+fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<i32, Failure> {
     let command = &request.command;
     let mut files = files.into_iter();
     let jail = files
@@ -95,26 +88,22 @@ fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<E
     let signals = Signals::new(&[libc::SIGCHLD]).attempt(|| "wait for signals".to_owned())?;
     let (mut trouble, report) = io::pipe().attempt(|| "make a pipe".to_owned())?;
     let Some(child) = raw::fork().attempt(|| "fork".to_owned())? else {
-        let failed = become_command(request, &program, [input, output, errors], &doors, report.as_fd());
-        let text = serde_json::to_vec(&failed).unwrap_or_default();
+        let failure = become_command(request, &program, [input, output, errors], &doors, report.as_fd());
+        let text = serde_json::to_vec(&failure).unwrap_or_default();
         let _ = rustix::io::write(&report, &text);
-        raw::exit(125)
+        raw::exit(1)
     };
     drop((stdio, doors, report));
     let mut text = Vec::new();
-    // The pipe closes without a word when the child becomes its program.
+    // The pipe closes without a word when the child becomes its program, or said itself why it does not.
     trouble
         .read_to_end(&mut text)
         .attempt(|| "listen to the command".to_owned())?;
-    let code = attend(caller, &signals, child).attempt(|| "wait for the command".to_owned())?;
-    match serde_json::from_slice(&text) {
-        Ok(Trouble::Setup(failure)) => Err(failure),
-        Ok(Trouble::Execute(code, why)) => Ok(Exit {
-            code,
-            reason: Some(why),
-        }),
-        Err(_) => Ok(Exit { code, reason: None }),
+    let status = attend(caller, &signals, child).attempt(|| "wait for the command".to_owned())?;
+    if text.is_empty() {
+        return Ok(status);
     }
+    Err(serde_json::from_slice(&text).unwrap_or_else(|e| Failure::new("run a command in the jail", e)))
 }
 
 /// Everything that a jail may have of its own; where it shares the host's, joining changes nothing.
@@ -161,7 +150,7 @@ fn terminal(caller: &Channel, request: &ExecRequest) -> Result<Vec<OwnedFd>, Fai
     let master = open("/dev/pts/ptmx", flags, Mode::empty()).attempt(attempt)?;
     let what = fstat(&master).attempt(attempt)?;
     let number = (rustix::fs::major(what.st_rdev), rustix::fs::minor(what.st_rdev));
-    let on_devpts = i64::try_from(fstatfs(&master).attempt(attempt)?.f_type).is_ok_and(|kind| kind == DEVPTS);
+    let on_devpts = fstatfs(&master).attempt(attempt)?.f_type == DEVPTS;
     if !on_devpts || !FileType::from_raw_mode(what.st_mode).is_char_device() || number != PTMX {
         return Err(Failure::new(
             attempt(),
@@ -188,29 +177,30 @@ fn terminal(caller: &Channel, request: &ExecRequest) -> Result<Vec<OwnedFd>, Fai
     Ok(vec![again()?, again()?, slave])
 }
 
-/// In the child: becomes the command, or tells why not.
+/// In the child: becomes the command, or tells what could not be done for it. That the command itself cannot be executed
+/// is said where the command's own errors would go, as sh(1) and env(1) do.
 fn become_command(
     request: &ExecRequest,
     program: &Program,
     stdio: [&OwnedFd; 3],
     doors: &[OwnedFd],
-    report: std::os::fd::BorrowedFd<'_>,
-) -> Trouble {
-    doors.iter().for_each(cgroup::enter);
-    match set_up(request, stdio, report) {
-        Err(failure) => Trouble::Setup(failure),
-        Ok(()) => {
-            let (status, why) = program.execute();
-            let name = request.command.argv.first().map_or("", String::as_str);
-            Trouble::Execute(status, format!("{name}: {}", plain(&why)))
-        }
+    report: BorrowedFd<'_>,
+) -> Failure {
+    cgroup::join(doors);
+    if let Err(failure) = set_up(request, stdio, report) {
+        return failure;
     }
+    let (status, why) = program.execute();
+    let name = request.command.argv.first().map_or("", String::as_str);
+    let text = format!("qjail: {name}: {}\n", plain(&why));
+    let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+    raw::exit(status)
 }
 
 fn set_up(
     request: &ExecRequest,
     [input, output, errors]: [&OwnedFd; 3],
-    report: std::os::fd::BorrowedFd<'_>,
+    report: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     let attempt = || "prepare the command".to_owned();
     let command = &request.command;

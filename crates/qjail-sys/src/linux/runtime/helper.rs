@@ -26,7 +26,7 @@ const PANICKED: i32 = 101;
 /// Runs a helper: the program was started by [`super::Runtime`], with a socket as its standard input. To be called
 /// before any thread exists. Returns the exit status; nobody looks at it but for a helper that ended without a word.
 #[must_use]
-pub fn helper_main() -> i32 {
+pub(crate) fn helper_main() -> i32 {
     let served = catch_unwind(|| {
         let control = isolate()?;
         match control.receive::<Request>()? {

@@ -18,6 +18,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_lock, open};
 use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use super::channel::Channel;
 use super::harden;
 use super::helper;
@@ -84,6 +85,8 @@ pub(super) struct ProcessOne {
     pub(super) other_end: RawFd,
     pub(super) alive: Rc<OwnedFd>,
     pub(super) console: Option<Rc<OwnedFd>>,
+    /// To join the jail's control groups through.
+    pub(super) doors: Rc<Vec<OwnedFd>>,
 }
 
 impl Executor for ProcessOne {
@@ -121,13 +124,15 @@ impl ProcessOne {
         }
         fcntl_lock(&self.alive, FlockOperation::NonBlockingLockExclusive)
             .attempt(|| "lock the file that tells that the jail runs".to_owned())?;
+        cgroup::join(&self.doors);
+        raw::unshare_groups().attempt(|| "make a namespace of control groups".to_owned())?;
         confine_devices()?;
         harden::restrict(self.isolation)?;
         set_dumpable_behavior(DumpableBehavior::NotDumpable).attempt(|| "hide process 1".to_owned())
     }
 
     fn run(&self) -> io::Result<()> {
-        let console = self.console.as_ref().map(|fd| fd.as_raw_fd());
+        let console = self.console.as_ref().map(AsRawFd::as_raw_fd);
         let keep = [
             Some(self.control.as_raw_fd()),
             Some(self.alive.as_raw_fd()),
@@ -220,6 +225,11 @@ impl Init {
         for (number, line) in lines.iter().enumerate() {
             let status = self.command(line, null)?;
             self.tell(&Report::Command(number, status))?;
+            if status != 0 {
+                // The helper ends the start, and with it this process.
+                while !self.turn()? {}
+                raw::exit(1);
+            }
         }
         self.tell(&Report::Done)?;
         while !self.turn()? {}

@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::create::{Order, Reply, StartRequest};
 use super::helper::Request;
 use super::rundir::Record;
-use super::spec::{Attempt, Failure, RuntimeError, StartSpec, Started};
+use super::spec::{Attempt, Failure, RuntimeError, StartSpec};
 use super::{Runtime, helper, oci};
 
 /// How often the caller is asked whether the start is still wanted.
@@ -53,18 +53,18 @@ impl Runtime {
         Ok(Helper { child, channel })
     }
 
-    /// Starts a jail. `wire` is called with the number of its process 1 once the namespaces are there and before
-    /// `exec.start`, to make its network. `cancelled` is asked while commands run. On failure nothing is left, but what
-    /// `wire` did is for the caller to undo.
+    /// Starts a jail and returns the number of its process 1. `wire` is called with that number once the namespaces are
+    /// there and before `exec.start`, to make the network. `cancelled` is asked while commands run. On failure nothing
+    /// is left, but what `wire` did is for the caller to undo.
     ///
     /// # Errors
     /// What failed; the output of commands is in the console log.
-    pub fn start(
+    pub(crate) fn start(
         &self,
         spec: &StartSpec,
         cancelled: &dyn Fn() -> bool,
         wire: &mut dyn FnMut(i32) -> Result<(), String>,
-    ) -> Result<Started, RuntimeError> {
+    ) -> Result<i32, RuntimeError> {
         let dir = self.jail(&spec.name);
         let running = dir
             .process_one()
@@ -92,7 +92,7 @@ impl Runtime {
         spec: &StartSpec,
         cancelled: &dyn Fn() -> bool,
         wire: &mut dyn FnMut(i32) -> Result<(), String>,
-    ) -> Result<Started, RuntimeError> {
+    ) -> Result<i32, RuntimeError> {
         let console = spec.console_log.as_deref().map(open_console).transpose()?;
         let helper = self.helper("start")?;
         let started = converse(&helper.channel, self.run_dir(), spec, console, cancelled, wire);
@@ -108,7 +108,7 @@ fn converse(
     console: Option<OwnedFd>,
     cancelled: &dyn Fn() -> bool,
     wire: &mut dyn FnMut(i32) -> Result<(), String>,
-) -> Result<Started, RuntimeError> {
+) -> Result<i32, RuntimeError> {
     let request = Request::Start(StartRequest {
         jail: spec.clone(),
         run_dir: run_dir.to_owned(),
@@ -123,16 +123,26 @@ fn converse(
             "the helper spoke out of turn",
         ));
     };
+    if let Some(log) = &console {
+        tell(log, &notes);
+    }
     wire(pid).map_err(|why| RuntimeError::step(format!("make the network of {}", spec.name), why))?;
     helper
         .send(&Order::Go, &[])
         .attempt(|| format!("start {}", spec.name))?;
     match hear(helper, spec, cancelled)? {
-        Reply::Started => Ok(Started { pid, notes }),
+        Reply::Started => Ok(pid),
         _ => Err(RuntimeError::step(
             format!("start {}", spec.name),
             "the helper spoke out of turn",
         )),
+    }
+}
+
+/// Adds to the console's log; a log that cannot be written keeps no jail from starting.
+fn tell(log: &OwnedFd, notes: &[String]) {
+    for note in notes {
+        let _ = rustix::io::write(log, format!("qjail: {note}\n").as_bytes());
     }
 }
 

@@ -1,8 +1,9 @@
 //! Jails on Linux: namespaces made by `libcontainer`, a process 1 of our own, and entering what runs.
 //!
 //! **Helpers.** The calling program has threads and starts several jails at once; namespaces want a process with one
-//! thread. So each start and each command inside a jail is done by a helper: this program, executed again from a sealed
-//! copy in memory with the hidden argument `__jail`, one thread, nothing but a socket to the caller ([`helper_main`]).
+//! thread. So each start and each command inside a jail is done by a helper: this program, executed again with the hidden
+//! argument `__jail`, one thread, nothing but a socket to the caller ([`helper_main`]). It is executed from a mount that
+//! is read-only and not in the tree, or else from a sealed copy in memory.
 //!
 //! **Start.** The helper takes a mount namespace of its own (so that no mount ever appears on the host, and
 //! `libcontainer`'s own files are on a tmpfs that vanishes with the helper), joins the jail's control groups, lets
@@ -23,7 +24,7 @@
 //! # Limits
 //! It does not configure the network, does not look up users and knows no definitions. No user namespaces. Programs of
 //! another architecture (32 bit) are killed by the filter. Limits of control groups are not set yet; where no control
-//! group can be written, the jail runs without ([`Started::notes`]).
+//! group can be written, the jail runs without, and the console log says so.
 
 mod cgroup;
 mod channel;
@@ -45,8 +46,8 @@ mod session;
 mod spec;
 mod stop;
 
-pub use helper::helper_main;
-pub use spec::{ExecSpec, Exit, Ipc, Isolation, Mount, RuntimeError, StartSpec, Started, StopSpec};
+pub(crate) use helper::helper_main;
+pub(crate) use spec::{ExecSpec, Ipc, Isolation, Mount, RuntimeError, StartSpec, StopSpec};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -59,7 +60,7 @@ use rundir::RunDir;
 /// The jails of one run directory. Calls for different jails may come from several threads at once; calls that change
 /// the same jail are for the caller to keep apart.
 #[derive(Debug)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     run_dir: PathBuf,
     program: OnceLock<Result<OwnedFd, String>>,
 }
@@ -67,7 +68,7 @@ pub struct Runtime {
 impl Runtime {
     /// The jails whose run-time files are below `run_dir`, an absolute path; it is made when the first jail starts.
     #[must_use]
-    pub fn new(run_dir: PathBuf) -> Runtime {
+    pub(crate) fn new(run_dir: PathBuf) -> Runtime {
         Runtime {
             run_dir,
             program: OnceLock::new(),
@@ -78,13 +79,13 @@ impl Runtime {
     ///
     /// # Errors
     /// When the run directory cannot be read; one that does not exist has no jails.
-    pub fn running(&self) -> io::Result<BTreeMap<String, i32>> {
+    pub(crate) fn running(&self) -> io::Result<BTreeMap<String, i32>> {
         rundir::running(&self.run_dir)
     }
 
     /// Privileges and kernel features that jails need and that are missing, one sentence without its end each.
     #[must_use]
-    pub fn missing(&self) -> Vec<String> {
+    pub(crate) fn missing(&self) -> Vec<String> {
         probe::missing()
     }
 
@@ -92,17 +93,34 @@ impl Runtime {
         RunDir::new(&self.run_dir, name)
     }
 
-    /// The sealed copy of this program, made at most once.
+    /// This program as no jail can write to it, made at most once.
     fn program(&self) -> Result<BorrowedFd<'_>, String> {
         let made = self.program.get_or_init(|| {
-            qjail_os::sealed_memfd_copy_of_self().map_err(|e| format!("copy this program into memory: {e}"))
+            unwritable_self()
+                .or_else(|_| qjail_os::sealed_memfd_copy_of_self())
+                .map_err(|e| format!("copy this program: {e}"))
         });
         made.as_ref().map(AsFd::as_fd).map_err(Clone::clone)
     }
 
     /// The directory of the run-time files.
     #[must_use]
-    pub fn run_dir(&self) -> &Path {
+    pub(crate) fn run_dir(&self) -> &Path {
         &self.run_dir
     }
+}
+
+/// This program's file on a read-only mount that is nowhere in the tree.
+///
+/// Where process 1 of a jail shows its program file to the jail after all (CVE-2019-5736), the jail cannot write to it: the
+/// mount refuses, and making it writable takes `SYS_ADMIN`. A sealed copy in memory does the same, but takes
+/// milliseconds to make and its whole size in memory for as long as the jail runs.
+fn unwritable_self() -> io::Result<OwnedFd> {
+    use rustix::mount::OpenTreeFlags;
+    /// `MOUNT_ATTR_RDONLY` of mount_setattr(2).
+    const READ_ONLY: u64 = 1;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let program = rustix::mount::open_tree(rustix::fs::CWD, "/proc/self/exe", flags)?;
+    raw::mount_setattr(program.as_fd(), false, READ_ONLY)?;
+    Ok(program)
 }

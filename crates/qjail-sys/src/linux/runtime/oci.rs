@@ -35,11 +35,11 @@ const READ_ONLY: &[&str] = &[
     "/proc/sysrq-trigger",
 ];
 
-/// The description of a jail whose version 2 control group is `group`.
+/// The description of a jail whose control groups are called `group`.
 ///
 /// Capabilities and the filter of system calls are not in it: process 1 sees to them itself, after it took the last
 /// steps that need them.
-pub(super) fn spec(jail: &StartSpec, group: &Path) -> Result<Spec, OciSpecError> {
+pub(super) fn spec(jail: &StartSpec, group: &str) -> Result<Spec, OciSpecError> {
     let root = RootBuilder::default()
         .path(jail.path.clone())
         .readonly(false)
@@ -49,7 +49,9 @@ pub(super) fn spec(jail: &StartSpec, group: &Path) -> Result<Spec, OciSpecError>
         .terminal(false)
         .user(user)
         .args(vec!["qjail".to_owned()])
-        .env(Vec::new())
+        // Without this, libcontainer asks the C library for root's home in the jail's root, with all privileges: the
+        // library would load what the jail's /etc/nsswitch.conf names.
+        .env(vec!["HOME=/".to_owned()])
         .cwd("/")
         .no_new_privileges(false)
         .build()?;
@@ -62,7 +64,7 @@ pub(super) fn spec(jail: &StartSpec, group: &Path) -> Result<Spec, OciSpecError>
                 .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
                 .collect::<Result<Vec<_>, _>>()?,
         )
-        .cgroups_path(group)
+        .cgroups_path(Path::new("/qjail").join(group))
         .masked_paths(strings(MASKED))
         .readonly_paths(strings(READ_ONLY))
         .build()?;
@@ -78,9 +80,10 @@ pub(super) fn spec(jail: &StartSpec, group: &Path) -> Result<Spec, OciSpecError>
         .build()
 }
 
+/// The namespace of control groups is made by process 1, once it is in them.
 fn namespaces(isolation: Isolation) -> Vec<LinuxNamespaceType> {
-    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
-    let mut all = vec![Pid, Mount, Uts, Network, Cgroup];
+    use LinuxNamespaceType::{Ipc, Mount, Network, Pid, Uts};
+    let mut all = vec![Pid, Mount, Uts, Network];
     if !isolation.shares_ipc() {
         all.push(Ipc);
     }

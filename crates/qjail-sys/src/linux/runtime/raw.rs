@@ -70,6 +70,12 @@ pub(super) fn unshare_mounts() -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?)
 }
 
+/// A namespace in which the control groups of this process are the roots.
+pub(super) fn unshare_groups() -> io::Result<()> {
+    // SAFETY: the flag concerns names of control groups, not descriptors, and there is one thread.
+    Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
+}
+
 /// Sets attributes (`MOUNT_ATTR_*`) of the mount at `fd`, of all below it too where `recursive`; mount_setattr(2).
 pub(super) fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, set: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {

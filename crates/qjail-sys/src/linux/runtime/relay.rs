@@ -14,7 +14,7 @@ use signal_hook::SigId;
 use super::channel::Channel;
 use super::enter::Reply;
 use super::session::{ended, pass_on};
-use super::spec::{Attempt, Exit, Failure};
+use super::spec::{Attempt, Failure};
 
 /// What a terminal sends for the end of input (^D).
 const END_OF_INPUT: u8 = 4;
@@ -77,7 +77,7 @@ impl Drop for Watch {
 }
 
 /// Waits for a command with the caller's own standard files.
-pub(super) fn plain(helper: &Channel, watch: &Watch) -> Result<Exit, Failure> {
+pub(super) fn plain(helper: &Channel, watch: &Watch) -> Result<i32, Failure> {
     loop {
         let [spoke, signalled] = wait([Some(helper.as_fd()), Some(watch.wake.as_fd())], None)?;
         if signalled {
@@ -86,8 +86,8 @@ pub(super) fn plain(helper: &Channel, watch: &Watch) -> Result<Exit, Failure> {
                 .into_iter()
                 .for_each(|signal| pass_on(helper, signal));
         }
-        if spoke && let Some(exit) = listen(helper)? {
-            return Ok(exit);
+        if spoke && let Some(status) = listen(helper)? {
+            return Ok(status);
         }
     }
 }
@@ -169,13 +169,13 @@ impl Input {
 /// Connects the caller's standard files to a terminal of the jail until the command ends.
 ///
 /// The caller's own terminal never gets into the jail. A request to end this process hangs up.
-pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<Exit, Failure> {
+pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<i32, Failure> {
     let first = helper
         .receive::<Reply>()
         .attempt(|| "run a command in the jail".to_owned())?;
     let (reply, files) = first.map_or((None, Vec::new()), |(reply, files)| (Some(reply), files));
-    if let Some(exit) = ended(reply)? {
-        return Ok(exit);
+    if let Some(status) = ended(reply)? {
+        return Ok(status);
     }
     let master = files.into_iter().next();
     let master =
@@ -200,10 +200,7 @@ pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<Exit, Failure>
                     resize(&master);
                 } else {
                     pass_on(helper, libc::SIGHUP);
-                    return Ok(Exit {
-                        code: 128 + signal,
-                        reason: None,
-                    });
+                    return Ok(128 + signal);
                 }
             }
         }
@@ -216,9 +213,9 @@ pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<Exit, Failure>
         if wrote {
             output_open = copy_out(&master);
         }
-        if spoke && let Some(exit) = listen(helper)? {
+        if spoke && let Some(status) = listen(helper)? {
             drain(&master, output_open)?;
-            return Ok(exit);
+            return Ok(status);
         }
     }
 }
@@ -272,7 +269,7 @@ fn drain(master: &OwnedFd, mut open: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn listen(helper: &Channel) -> Result<Option<Exit>, Failure> {
+fn listen(helper: &Channel) -> Result<Option<i32>, Failure> {
     let heard = helper
         .receive::<Reply>()
         .attempt(|| "run a command in the jail".to_owned())?;

@@ -22,12 +22,22 @@ pub(super) const NODEV: u64 = 4;
 /// Places that every jail has something mounted on.
 const OWN: &[&str] = &["proc", "dev", "sys", "run"];
 
+/// Those of them that nothing else may be mounted in.
+const RESERVED: &[&str] = &["proc", "dev", "sys"];
+
 /// Checks that the root and all sources are directories and that what is mounted on can be: the jail's own places, then
 /// `mounts`. `libcontainer` would fail too, but not say where.
 pub(super) fn prepare(root: &Path, mounts: &[Mount]) -> Result<(), Failure> {
     let dir = directory(root).attempt(|| format!("open the root {}", root.display()))?;
     for one in mounts {
         directory(&one.source).attempt(|| format!("mount {}", one.source.display()))?;
+    }
+    for one in mounts {
+        let first = one.target.split('/').next().unwrap_or_default();
+        if RESERVED.contains(&first) {
+            let attempt = format!("mount on {}", root.join(&one.target).display());
+            return Err(Failure::new(attempt, format!("/{first} is the jail's own")));
+        }
     }
     for target in OWN
         .iter()
@@ -144,6 +154,10 @@ mod tests {
         assert!(text.contains("/a of the jail is a link"), "{text}");
         let text = refused(|root| fs::write(root.join("f"), "").unwrap(), "f");
         assert!(text.contains("no directory"), "{text}");
+        for own in ["dev", "dev/x", "proc/1", "sys"] {
+            let text = refused(|_| {}, own);
+            assert!(text.ends_with("is the jail's own"), "{text}");
+        }
         for odd in ["..", "a/../b", "/etc", "", "a//b", "."] {
             refused(|_| {}, odd);
         }

@@ -8,16 +8,18 @@ use super::enter::{ExecRequest, Order, Reply};
 use super::helper::Request;
 use super::launch::Helper;
 use super::relay;
-use super::spec::{Attempt, ExecSpec, Exit, Failure, RuntimeError};
+use super::spec::{Attempt, ExecSpec, Failure, RuntimeError};
 
 impl Runtime {
     /// Runs a command in a running jail with this process's standard files, or with a terminal of the jail that is
     /// connected to them. Signals that ask this process to end are passed on to the command.
     ///
+    /// Returns its status; 128 + N when signal N ended it, 126 when it could not be executed, 127 when it was not found,
+    /// and then it was said on the standard error of the command.
+    ///
     /// # Errors
-    /// When the jail does not run, or the command could not even be tried. A command that was not found or cannot be
-    /// executed is an [`Exit`].
-    pub fn exec(&self, name: &str, spec: &ExecSpec) -> Result<Exit, RuntimeError> {
+    /// When the jail does not run, or the command could not even be tried.
+    pub(crate) fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32, RuntimeError> {
         let stdio = [
             rustix::stdio::stdin(),
             rustix::stdio::stdout(),
@@ -26,13 +28,13 @@ impl Runtime {
         let window = if spec.tty { relay::window() } else { None };
         let watch = relay::Watch::new(spec.tty).attempt(|| "watch for signals".to_owned())?;
         let helper = self.enter(name, spec, window, stdio)?;
-        let exit = if spec.tty {
+        let status = if spec.tty {
             relay::terminal(&helper.channel, &watch)
         } else {
             relay::plain(&helper.channel, &watch)
         };
         helper.end();
-        Ok(exit?)
+        Ok(status?)
     }
 
     /// Asks a helper to run a command.
@@ -70,14 +72,14 @@ impl Runtime {
 }
 
 /// What a reply that ends the command says; none for one that does not.
-pub(super) fn ended(reply: Option<Reply>) -> Result<Option<Exit>, Failure> {
+pub(super) fn ended(reply: Option<Reply>) -> Result<Option<i32>, Failure> {
     match reply {
         None => Err(Failure::new(
             "run a command in the jail",
             "the helper ended unexpectedly",
         )),
         Some(Reply::Failed(failure)) => Err(failure),
-        Some(Reply::Ended(code, reason)) => Ok(Some(Exit { code, reason })),
+        Some(Reply::Ended(status)) => Ok(Some(status)),
         Some(Reply::Terminal) => Ok(None),
     }
 }

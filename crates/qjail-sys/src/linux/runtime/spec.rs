@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 /// A directory of the host that the jail sees below its root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// The directory of the host, absolute.
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     /// The path below the jail's root, relative. None of its components may be a link.
-    pub target: String,
+    pub(crate) target: String,
     /// Whether the jail may not write to it and to what is mounted below it.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
 }
 
 /// What a jail may do with one kind of System V objects, see `sysvshm` in jail(8).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ipc {
+pub(crate) enum Ipc {
     /// The calls are refused with EPERM.
     #[default]
     Disable,
@@ -31,15 +31,15 @@ pub enum Ipc {
 
 /// How far a jail is kept apart from the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Isolation {
+pub(crate) struct Isolation {
     /// `allow.raw_sockets`: the capability NET_RAW.
-    pub raw_sockets: bool,
+    pub(crate) raw_sockets: bool,
     /// `sysvshm`.
-    pub sysvshm: Ipc,
+    pub(crate) sysvshm: Ipc,
     /// `sysvsem`.
-    pub sysvsem: Ipc,
+    pub(crate) sysvsem: Ipc,
     /// `sysvmsg`.
-    pub sysvmsg: Ipc,
+    pub(crate) sysvmsg: Ipc,
 }
 
 impl Isolation {
@@ -55,82 +55,65 @@ impl Isolation {
 
 /// All that is needed to start a jail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StartSpec {
+pub(crate) struct StartSpec {
     /// The jail's name; one path component.
-    pub name: String,
+    pub(crate) name: String,
     /// Its root directory, absolute.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its host name.
-    pub hostname: String,
+    pub(crate) hostname: String,
     /// What is mounted below the root, in this order.
-    pub mounts: Vec<Mount>,
+    pub(crate) mounts: Vec<Mount>,
     /// How far it is kept apart.
-    pub isolation: Isolation,
+    pub(crate) isolation: Isolation,
     /// Command lines for /bin/sh, run in this order; the first that fails ends the start.
-    pub exec_start: Vec<String>,
+    pub(crate) exec_start: Vec<String>,
     /// The longest time that one command of `exec_start` may take.
-    pub exec_timeout: Option<Duration>,
-    /// Where the output of `exec_start` and of what it leaves running is appended; made with mode 0600.
-    pub console_log: Option<PathBuf>,
-}
-
-/// A jail that was started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
-    /// The host's number of the jail's process 1.
-    pub pid: i32,
-    /// What the jail has to do without, one sentence each: control groups that could not be written.
-    pub notes: Vec<String>,
+    pub(crate) exec_timeout: Option<Duration>,
+    /// Where the output of `exec_start` and of what it leaves running is appended, made with mode 0600; and what the
+    /// jail has to do without.
+    pub(crate) console_log: Option<PathBuf>,
 }
 
 /// How to stop a jail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StopSpec {
+pub(crate) struct StopSpec {
     /// Command lines for /bin/sh, run in the jail in this order. One that fails does not keep the jail from stopping.
-    pub exec_stop: Vec<String>,
+    pub(crate) exec_stop: Vec<String>,
     /// `stop.timeout` of jail(8): how long processes have after SIGTERM before they are killed; zero kills at once.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// `exec.timeout`: the longest time for all of `exec_stop`; where none is given, `timeout`, or 10 s if that is zero.
-    pub exec_timeout: Option<Duration>,
+    pub(crate) exec_timeout: Option<Duration>,
     /// Pass over `exec_stop` and SIGTERM.
-    pub force: bool,
+    pub(crate) force: bool,
     /// Where the output of `exec_stop` is appended.
-    pub console: Option<PathBuf>,
+    pub(crate) console: Option<PathBuf>,
 }
 
 /// A command to run in a running jail. Users were looked up by the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExecSpec {
+pub(crate) struct ExecSpec {
     /// The program, looked for in the PATH of `env` where it has no `/`, and its arguments, its own name first.
-    pub argv: Vec<String>,
+    pub(crate) argv: Vec<String>,
     /// The program's own name (`argv[0]`) where it differs from the program: `-sh` for a login.
-    pub arg0: Option<String>,
+    pub(crate) arg0: Option<String>,
     /// The whole environment.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// The working directory inside; it must exist.
-    pub cwd: String,
+    pub(crate) cwd: String,
     /// The user.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Its group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Its other groups.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Give it a terminal of the jail, connected to the caller's standard input and output.
-    pub tty: bool,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exit {
-    /// Its status; 128 + N when signal N ended it, 126 when it could not be executed, 127 when it was not found.
-    pub code: i32,
-    /// Why it was not executed, where it was not.
-    pub reason: Option<String>,
+    pub(crate) tty: bool,
 }
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
+pub(crate) enum RuntimeError {
     /// The jail has a process 1 already.
     #[error("start {name}: it is running")]
     Running {

@@ -26,7 +26,7 @@ impl Runtime {
     ///
     /// # Errors
     /// When something of it cannot be ended or removed.
-    pub fn stop(&self, name: &str, how: &StopSpec) -> Result<(), RuntimeError> {
+    pub(crate) fn stop(&self, name: &str, how: &StopSpec) -> Result<(), RuntimeError> {
         let first = self
             .jail(name)
             .process_one()
@@ -49,9 +49,9 @@ impl Runtime {
     ///
     /// # Errors
     /// When something cannot be ended or removed.
-    pub fn cleanup(&self, name: &str) -> Result<(), RuntimeError> {
+    pub(crate) fn cleanup(&self, name: &str) -> Result<(), RuntimeError> {
         let dir = self.jail(name);
-        end_processes(&dir)?;
+        let _lock = end_processes(&dir)?;
         Groups::new(dir.group()).remove()?;
         Ok(dir.remove()?)
     }
@@ -145,9 +145,7 @@ fn follow(
             .attempt(attempt)?
             .map(|(reply, _)| reply);
         return match ended(reply)? {
-            Some(exit) if exit.code != 0 => {
-                Err(Failure::new(attempt(), format!("exit status {}", exit.code)))
-            }
+            Some(status) if status != 0 => Err(Failure::new(attempt(), format!("exit status {status}"))),
             _ => Ok(()),
         };
     }
@@ -177,10 +175,11 @@ fn kill(holder: &Holder) -> Result<(), Failure> {
     ))
 }
 
-/// Kills the helper of a start that is going on, all that it forked, and process 1.
-fn end_processes(dir: &RunDir) -> Result<(), Failure> {
+/// Kills the helper of a start that is going on, all that it forked, and process 1. Returns the lock that keeps a helper
+/// which comes late from going on, to be held until the directory is removed.
+fn end_processes(dir: &RunDir) -> Result<Option<std::fs::File>, Failure> {
     if !dir.path().exists() {
-        return Ok(());
+        return Ok(None);
     }
     let end = Instant::now() + DEATH;
     loop {
@@ -192,10 +191,11 @@ fn end_processes(dir: &RunDir) -> Result<(), Failure> {
             kill(&first)?;
         }
         // What a helper forked shares its flock(2) until it is gone, or is process 1 and holds the other lock.
-        if flock(dir.starting()?, FlockOperation::NonBlockingLockExclusive).is_ok()
+        let starting = dir.starting()?;
+        if flock(&starting, FlockOperation::NonBlockingLockExclusive).is_ok()
             && dir.process_one().attempt(attempt)?.is_none()
         {
-            return Ok(());
+            return Ok(Some(starting));
         }
         if Instant::now() > end {
             return Err(Failure::new(attempt(), "a start of this jail does not end"));

@@ -1,0 +1,467 @@
+//! What the jail's root can not do, tried from inside.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::runtime::{Ipc, Mount};
+
+use crate::Test;
+use crate::fixture::Jail;
+
+pub(crate) const ALL: &[Test] = &[
+    ("namespaces_are_the_jails_own", namespaces),
+    ("capabilities_are_dockers_less_net_raw", capabilities),
+    ("dangerous_calls_are_refused", system_calls),
+    (
+        "other_architectures_do_not_get_around_the_filter",
+        other_architectures,
+    ),
+    ("system_v_ipc_follows_its_parameters", system_v),
+    ("process_1_shows_nothing_and_cannot_be_hurt", process_one),
+    ("devices_that_the_jail_makes_do_not_work", devices),
+    ("read_only_mounts_are_read_only_all_the_way_down", read_only),
+    ("kernel_files_are_masked", masked),
+    ("links_in_the_root_lead_nowhere", hostile_roots),
+    ("setuid_programs_work", setuid),
+    (
+        "nothing_of_the_root_is_read_with_the_hosts_privileges",
+        privileged_reads,
+    ),
+];
+
+fn namespaces() {
+    let jail = Jail::started();
+    let pid = jail.pid().unwrap();
+    for kind in ["pid", "mnt", "uts", "ipc", "net", "cgroup"] {
+        let inside = fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        assert_ne!(
+            inside,
+            fs::read_link(format!("/proc/self/ns/{kind}")).unwrap(),
+            "{kind}"
+        );
+        let entered = jail.sh(&format!("readlink /proc/self/ns/{kind}"));
+        assert_eq!(Path::new(&entered), inside, "exec joins {kind}");
+    }
+    assert_eq!(jail.sh("hostname"), "j1.example");
+    assert_eq!(
+        jail.sh("ls / | tr '\\n' ' '"),
+        "bin dev etc lib lib64 proc root run sbin sys tmp usr var"
+    );
+    assert_eq!(
+        jail.sh("cut -d: -f3 /proc/self/cgroup | sort -u"),
+        "/",
+        "the groups are the jail's own"
+    );
+}
+
+fn capabilities() {
+    let sets = "grep -E '^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t' | tr '\\n' ' '";
+    let text = |caps| {
+        format!(
+            "CapInh:0000000000000000 CapPrm:{caps} CapEff:{caps} CapBnd:{caps} CapAmb:0000000000000000 NoNewPrivs:0 Seccomp:2"
+        )
+    };
+    let log = format!("{sets} > /tmp/start");
+    let jail = Jail::with(|s| s.exec_start = vec![log.clone()]);
+    jail.start().unwrap();
+    assert_eq!(jail.sh(sets), text("00000000a80405fb"));
+    assert_eq!(jail.sh("cat /tmp/start"), text("00000000a80405fb"));
+    let raw = Jail::with(|s| s.isolation.raw_sockets = true);
+    raw.start().unwrap();
+    assert_eq!(raw.sh(sets), text("00000000a80425fb"));
+    let socket = "perl -MSocket -e 'print socket(S, PF_INET, SOCK_RAW, 1) ? \"made\" : $!'";
+    assert_eq!(raw.sh(socket), "made");
+    assert_eq!(jail.sh(socket), "Operation not permitted");
+}
+
+/// The error of a call made by perl in the jail, 0 for success.
+fn call(jail: &Jail, number: i64, arguments: &str) -> i32 {
+    let script =
+        format!("my @a = ({arguments}); $! = 0; my $r = syscall({number}, @a); print $r == -1 ? $!+0 : 0");
+    let out = jail.exec(&["perl", "-e", &script]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    text.parse()
+        .unwrap_or_else(|_| panic!("{number}({arguments}): {out:?}"))
+}
+
+fn system_calls() {
+    let jail = Jail::started();
+    let refused = [
+        (libc::SYS_mount, "'x', '/tmp', 'tmpfs', 0, 0"),
+        (libc::SYS_umount2, "'/proc', 2"),
+        (libc::SYS_pivot_root, "'/', '/'"),
+        (libc::SYS_open_tree, "-100, '/', 1"),
+        (libc::SYS_fsopen, "'tmpfs', 0"),
+        (libc::SYS_unshare, "0x10000000"),
+        (libc::SYS_unshare, "0x20000"),
+        (libc::SYS_setns, "0, 0"),
+        (libc::SYS_clone, "0x10000011, 0, 0, 0, 0"),
+        (libc::SYS_keyctl, "0, -3"),
+        (libc::SYS_add_key, "'user', 'a', 'b', 1, -3"),
+        (libc::SYS_bpf, "0, 0, 0"),
+        (libc::SYS_perf_event_open, "0, 0, 0, 0, 0"),
+        (libc::SYS_userfaultfd, "0"),
+        (libc::SYS_io_uring_setup, "1, 0"),
+        (libc::SYS_open_by_handle_at, "0, 0, 0"),
+        (libc::SYS_kexec_load, "0, 0, 0, 0"),
+        (libc::SYS_init_module, "0, 0, ''"),
+        (libc::SYS_finit_module, "0, '', 0"),
+        (libc::SYS_reboot, "0, 0, 0, 0"),
+        (libc::SYS_swapon, "'/tmp/x', 0"),
+        (libc::SYS_settimeofday, "0, 0"),
+        (libc::SYS_syslog, "2, 0, 0"),
+        (libc::SYS_quotactl, "0, 0, 0, 0"),
+        (libc::SYS_ioctl, "0, 0x5412, 'a'"),
+        (libc::SYS_ioctl, "0, 0x541c, 'a'"),
+        (libc::SYS_ioctl, "0, 0x100005412, 'a'"),
+        (libc::SYS_personality, "0x40000"),
+        (libc::SYS_socket, "40, 1, 0"),
+        (libc::SYS_sethostname, "'x', 1"),
+    ];
+    for (number, arguments) in refused {
+        assert_eq!(
+            call(&jail, number, arguments),
+            libc::EPERM,
+            "{number}({arguments})"
+        );
+    }
+    assert_eq!(call(&jail, libc::SYS_clone3, "0, 0"), libc::ENOSYS);
+    assert_eq!(call(&jail, libc::SYS_personality, "0xffffffff"), 0);
+    assert_eq!(
+        call(&jail, libc::SYS_unshare, "0x200"),
+        0,
+        "unsharing what is no namespace"
+    );
+    assert_eq!(
+        jail.sh("perl -e 'print fork() // die; wait' | wc -c"),
+        jail.sh("perl -e 'print fork() // die; wait' | wc -c")
+    );
+    assert_eq!(jail.exec(&["unshare", "-U", "true"]).status.code(), Some(1));
+}
+
+/// A program that makes one call and ends with 0 if it returned anything but -ENOSYS.
+#[cfg(target_arch = "x86_64")]
+fn tiny_program(code: &[u8]) -> Vec<u8> {
+    let entry: u64 = 0x40_0078;
+    let size = 0x78 + code.len() as u64;
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    for word in [entry, 0x40, 0] {
+        elf.extend(word.to_le_bytes());
+    }
+    elf.extend(b"\0\0\0\0\x40\0\x38\0\x01\0\0\0\0\0\0\0\x01\0\0\0\x05\0\0\0");
+    for word in [0, 0x40_0000, 0x40_0000, size, size, 0x1000] {
+        elf.extend(u64::to_le_bytes(word));
+    }
+    elf.extend(code);
+    elf
+}
+
+#[cfg(target_arch = "x86_64")]
+fn other_architectures() {
+    use std::os::unix::fs::PermissionsExt;
+    let jail = Jail::started();
+    let run = |name: &str, code: &[u8]| {
+        let path = jail.root().join("tmp").join(name);
+        fs::write(&path, tiny_program(code)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        jail.exec(&[&format!("/tmp/{name}")]).status.code()
+    };
+    // exit(3) by the machine's own way: the program itself is good.
+    assert_eq!(run("native", b"\xb8\x3c\0\0\0\xbf\x03\0\0\0\x0f\x05"), Some(3));
+    // exit(3) by the 32 bit gate: killed by the filter (SIGSYS), or by a kernel without that gate (SIGSEGV).
+    let gate = run(
+        "gate",
+        b"\xb8\x01\0\0\0\xbb\x03\0\0\0\xcd\x80\xb8\x3c\0\0\0\xbf\0\0\0\0\x0f\x05",
+    );
+    assert!(matches!(gate, Some(159 | 139)), "{gate:?}");
+    // getpid of x32 (bit 30), then exit(-result): 38 is ENOSYS.
+    let x32 = run(
+        "x32",
+        b"\xb8\x27\0\0\x40\x0f\x05\xf7\xd8\x89\xc7\xb8\x3c\0\0\0\x0f\x05",
+    );
+    assert_eq!(x32, Some(libc::ENOSYS));
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn other_architectures() {}
+
+fn system_v() {
+    let make = "1234, 4096, 0x3ff";
+    let jail = Jail::started();
+    for (number, arguments) in [
+        (libc::SYS_shmget, make),
+        (libc::SYS_semget, "1234, 1, 0x3ff"),
+        (libc::SYS_msgget, "1234, 0x3ff"),
+    ] {
+        assert_eq!(call(&jail, number, arguments), libc::EPERM, "{number}");
+    }
+    let own = Jail::with(|s| s.isolation.sysvshm = Ipc::New);
+    own.start().unwrap();
+    assert_eq!(call(&own, libc::SYS_shmget, make), 0);
+    assert_eq!(call(&own, libc::SYS_semget, "1234, 1, 0x3ff"), libc::EPERM);
+    let key = 0x714a_0000 + std::process::id() as i32;
+    let id = unsafe { libc::shmget(key, 4096, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+    assert!(id >= 0);
+    let find = format!("{key}, 0, 0");
+    let unseen = call(&own, libc::SYS_shmget, &find);
+    let shared = Jail::with(|s| s.isolation.sysvshm = Ipc::Inherit);
+    shared.start().unwrap();
+    let seen = call(&shared, libc::SYS_shmget, &find);
+    unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+    assert_eq!(unseen, libc::ENOENT);
+    assert_eq!(seen, 0);
+}
+
+fn process_one() {
+    let jail = Jail::started();
+    let denied = "Permission denied";
+    for line in [
+        "readlink /proc/1/exe",
+        "readlink /proc/1/cwd",
+        "readlink /proc/1/root",
+        "readlink /proc/1/fd/0",
+    ] {
+        assert_eq!(jail.exec(&["sh", "-c", line]).status.code(), Some(1), "{line}");
+    }
+    for line in [
+        "cat /proc/1/environ",
+        "cat /proc/1/exe",
+        "cat /proc/1/mem",
+        "cat /proc/1/maps",
+        "ls /proc/1/root/",
+        "cat /proc/1/fd/*",
+    ] {
+        assert!(jail.sh(line).contains(denied), "{line}: {}", jail.sh(line));
+    }
+    assert_eq!(call(&jail, libc::SYS_ptrace, "16, 1, 0, 0"), libc::EPERM);
+    let before = jail.pid();
+    jail.sh("for s in 1 2 3 9 10 11 15 19 20 37; do kill -$s 1; done; kill -9 -1; true");
+    assert_eq!(jail.sh("echo alive"), "alive");
+    assert_eq!(jail.pid(), before);
+    let pid = before.unwrap();
+    // Even who gets hold of process 1's program file, as root of the host does here, has no way to write to it.
+    let program = format!("/proc/{pid}/exe");
+    let mode = fs::metadata(&program).unwrap().permissions();
+    assert_eq!(
+        fs::set_permissions(&program, mode).unwrap_err().raw_os_error(),
+        Some(libc::EROFS)
+    );
+    fs::OpenOptions::new().write(true).open(&program).unwrap_err();
+    assert!(fs::read(&program).unwrap().starts_with(b"\x7fELF"));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+        files.push(
+            fs::read_link(entry.path())
+                .unwrap()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    files.sort();
+    let run = jail.run_dir().join("j1/alive").display().to_string();
+    let known = |f: &String| {
+        *f == run
+            || f == "/dev/null"
+            || f.starts_with("anon_inode:")
+            || f.starts_with('/') && f.contains("console.log")
+    };
+    assert!(files.iter().all(known), "{files:?}");
+    assert!(!files.iter().any(|f| Path::new(f).is_dir()), "{files:?}");
+}
+
+fn devices() {
+    let jail = Jail::started();
+    let text =
+        jail.sh("for d in / /tmp /dev /dev/shm /run /var; do mknod $d/node c 1 3 && cat $d/node; done");
+    assert_eq!(text.matches("Permission denied").count(), 6, "{text}");
+    let text = jail.sh("cat /dev/null; echo x > /dev/null; head -c 3 /dev/zero | wc -c; head -c 3 /dev/urandom | wc -c; echo x > /dev/full");
+    assert_eq!(text.lines().take(2).collect::<Vec<_>>(), ["3", "3"], "{text}");
+    assert!(text.contains("I/O error") || text.contains("No space"), "{text}");
+    assert_eq!(jail.sh("rm /dev/null").lines().count(), 1);
+    let names = jail.sh("ls /dev | tr '\\n' ' '");
+    assert_eq!(
+        names,
+        "fd full kcore mqueue node null ptmx pts random shm stderr stdin stdout tty urandom zero".replace(
+            "kcore ",
+            if Path::new("/proc/kcore").exists() {
+                "kcore "
+            } else {
+                ""
+            }
+        )
+    );
+}
+
+fn read_only() {
+    let jail = Jail::new();
+    let host = jail.dir.path().join("shared");
+    fs::create_dir_all(host.join("below")).unwrap();
+    // A mount below the source, in a namespace that only this test's helper process sees, is beyond a unit test's
+    // means without touching the host: use /proc's own submounts, which every host has.
+    let mut spec = jail.spec.clone();
+    spec.mounts.push(Mount {
+        source: host.clone(),
+        target: "srv/ro".into(),
+        read_only: true,
+    });
+    spec.mounts.push(Mount {
+        source: host.clone(),
+        target: "srv/rw".into(),
+        read_only: false,
+    });
+    spec.mounts.push(Mount {
+        source: "/dev".into(),
+        target: "srv/dev".into(),
+        read_only: true,
+    });
+    jail.runtime.start(&spec, &|| false, &mut |_| Ok(())).unwrap();
+    for place in [
+        "/usr/x",
+        "/srv/ro/x",
+        "/srv/ro/below/x",
+        "/srv/dev/x",
+        "/srv/dev/shm/x",
+        "/sys/x",
+        "/proc/sys/x",
+    ] {
+        let text = jail.sh(&format!("touch {place}"));
+        assert!(
+            text.contains("Read-only file system") || text.contains("No such file"),
+            "{place}: {text}"
+        );
+        assert!(!jail.root().join(&place[1..]).exists());
+    }
+    assert!(
+        jail.sh("touch /srv/dev/shm/x").contains("Read-only"),
+        "what is mounted below the source"
+    );
+    assert!(
+        jail.sh("head -c 1 /srv/dev/zero").contains("Permission denied"),
+        "no devices through mounts"
+    );
+    assert_eq!(jail.sh("touch /srv/rw/y && ls /srv/ro"), "below\ny");
+    assert!(host.join("y").exists());
+    assert!(
+        jail.sh("mount -o remount,rw /usr").contains("permi"),
+        "{}",
+        jail.sh("mount -o remount,rw /usr")
+    );
+}
+
+fn masked() {
+    let jail = Jail::started();
+    for file in ["/proc/keys", "/proc/timer_list", "/proc/interrupts"] {
+        assert_eq!(jail.sh(&format!("cat {file}")), "", "{file}");
+    }
+    assert_eq!(jail.sh("ls -A /sys/firmware"), "");
+    for file in ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger"] {
+        let text = jail.sh(&format!("echo x > {file}"));
+        assert!(
+            text.contains("Read-only") || text.contains("nonexistent"),
+            "{file}: {text}"
+        );
+    }
+    assert!(jail.sh("touch /sys/x").contains("Read-only"));
+    assert_eq!(jail.sh("ls -A /run"), "");
+    assert_eq!(jail.sh("touch /run/x && ls /run"), "x");
+}
+
+fn hostile_roots() {
+    for place in ["proc", "dev", "sys", "run", "usr", "srv/shared", "srv"] {
+        for absolute in [true, false] {
+            let jail = Jail::new();
+            let outside = jail.dir.path().join("outside");
+            fs::create_dir(&outside).unwrap();
+            fs::write(outside.join("ptmx"), "precious").unwrap();
+            let mut spec = jail.spec.clone();
+            spec.mounts.push(Mount {
+                source: outside.clone(),
+                target: "srv/shared".into(),
+                read_only: false,
+            });
+            let link = jail.root().join(place);
+            let _ = fs::remove_dir(&link);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(
+                if absolute {
+                    outside.clone()
+                } else {
+                    Path::new("../outside").to_owned()
+                },
+                &link,
+            )
+            .unwrap();
+            let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            let error = jail
+                .runtime
+                .start(&spec, &|| false, &mut |_| Ok(()))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(&format!("/{place} of the jail is a link")),
+                "{place}: {error}"
+            );
+            assert_eq!(
+                fs::read_to_string("/proc/self/mountinfo")
+                    .unwrap()
+                    .lines()
+                    .count(),
+                before.lines().count()
+            );
+            let left: Vec<_> = fs::read_dir(&outside)
+                .unwrap()
+                .flatten()
+                .map(|e| e.file_name())
+                .collect();
+            assert_eq!(left, ["ptmx"], "{place}");
+            assert_eq!(fs::read_to_string(outside.join("ptmx")).unwrap(), "precious");
+            jail.nothing_is_left();
+        }
+    }
+}
+
+fn setuid() {
+    let jail = Jail::started();
+    // A copy of a program with the bit set, for a base without sudo.
+    jail.sh("cp /usr/bin/id /tmp/id && chmod 4755 /tmp/id");
+    let out = jail
+        .caller(&["/tmp/id", "-u"], |s| (s.uid, s.gid) = (1000, 1000))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "0", "{out:?}");
+}
+
+/// Name service configuration decides which code the C library loads. A pipe in its place stops whoever reads it.
+fn privileged_reads() {
+    let jail = Jail::with(|s| s.exec_start = vec![]);
+    for name in [
+        "nsswitch.conf",
+        "passwd",
+        "group",
+        "ld.so.cache",
+        "ld.so.preload",
+        "localtime",
+        "hosts",
+    ] {
+        let path = jail.root().join("etc").join(name);
+        let _ = fs::remove_file(&path);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+    }
+    // Programs of the jail may read these files, so none is started.
+    let begin = std::time::Instant::now();
+    let hangs = || begin.elapsed().as_secs() > 10;
+    jail.runtime.start(&jail.spec, &hangs, &mut |_| Ok(())).unwrap();
+    let loaded = fs::read_to_string(format!("/proc/{}/maps", jail.pid().unwrap())).unwrap();
+    assert!(
+        !loaded.contains("nss") && !loaded.contains(&jail.root().display().to_string()),
+        "{loaded}"
+    );
+}
