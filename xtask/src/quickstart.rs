@@ -24,9 +24,9 @@ pub(crate) fn main() -> Result<()> {
     };
     let began = Instant::now();
     if is_root() {
-        tour.whole()?
+        tour.whole()?;
     } else {
-        tour.plans_only()?
+        tour.plans_only()?;
     }
     let own = began.elapsed();
     say(&format!(
@@ -86,17 +86,8 @@ impl Tour {
         self.step(&["start", "jail1"])?;
         self.step(&["list"])?;
         say("Run a command inside: its own host name, its own processes.");
-        self.step(&[
-            "exec",
-            "jail1",
-            "--",
-            "/bin/sh",
-            "-c",
-            "hostname; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"; touch /usr/bin/x",
-        ])
-        .or_else(|_| {
-            Ok::<(), anyhow::Error>(println!("  (the shared base can not be written to from inside)"))
-        })?;
+        let script = "hostname; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"; touch /usr/bin/x || echo 'as it should be'";
+        self.step(&["exec", "jail1", "--", "/bin/sh", "-c", script])?;
         say("Every command that changes something can show its plan instead.");
         self.step(&["create", "--dry-run", "-n", INTERFACE, "-4", "auto", "jail2"])?;
         say("Stop it and delete it.");

@@ -1,4 +1,5 @@
 //! Whole operations on the in-memory system and real files: done wholly, undone wholly, repaired after a crash.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,10 +57,10 @@ impl Plugin for Busy {
     }
 
     fn validate(&self, _host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
-        let bad = request.jail.name == "bad";
-        Ok(bad
-            .then(|| vec![Objection::new("one"), Objection::new("two").hint("do not")])
-            .unwrap_or_default())
+        if request.jail.name != "bad" {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Objection::new("one"), Objection::new("two").hint("do not")])
     }
 
     fn plan(&self, _host: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
