@@ -73,19 +73,23 @@ impl Groups {
         tree.mount.join(ALL).join(&self.name)
     }
 
-    /// Makes the groups: doors to join them through, and what could not be done, one sentence each.
-    pub(super) fn make(&self) -> (Vec<OwnedFd>, Vec<String>) {
-        let note = |why: &dyn std::fmt::Display| format!("the jail has no control group: {why}");
-        let mut notes = Vec::new();
-        if self.trees.is_empty() {
-            notes.push(note(&"none is mounted"));
-        }
-        for tree in &self.trees {
-            if let Err(failure) = self.make_one(tree) {
-                notes.push(note(&failure));
-            }
-        }
-        (self.doors(), notes)
+    /// Makes the groups: doors to join them through, and a sentence about what could not be done.
+    pub(super) fn make(&self) -> (Vec<OwnedFd>, Option<String>) {
+        let failures: Vec<_> = self
+            .trees
+            .iter()
+            .filter_map(|tree| self.make_one(tree).err())
+            .collect();
+        let all = self.trees.len();
+        let note = match failures.first() {
+            None if all == 0 => Some("the jail is in no control group: none is mounted".to_owned()),
+            None => None,
+            Some(why) => Some(format!(
+                "the jail is not in {} of {all} control groups: {why}",
+                failures.len()
+            )),
+        };
+        (self.doors(), note)
     }
 
     fn make_one(&self, tree: &Hierarchy) -> Result<(), Failure> {
@@ -125,6 +129,8 @@ impl Groups {
                 match error.kind() {
                     io::ErrorKind::NotFound => break,
                     io::ErrorKind::ResourceBusy if Instant::now() < end => kill_all(&dir),
+                    // Where nothing can be written, what is not there cannot be removed either.
+                    _ if !dir.exists() => break,
                     _ => return Err(Failure::new(format!("remove {}", dir.display()), plain(&error))),
                 }
                 std::thread::sleep(Duration::from_millis(1));

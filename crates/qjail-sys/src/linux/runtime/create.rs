@@ -35,7 +35,7 @@ pub(super) struct StartRequest {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// Process 1 is there, with that number, and waits; what the jail has to do without.
-    Created(i32, Vec<String>),
+    Created(i32, Option<String>),
     /// The jail runs and no longer depends on the helper.
     Started,
     /// The command of that number failed with that status.
@@ -91,7 +91,7 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     roots::prepare(&jail.path, &jail.mounts)?;
     roots::bind_without_devices(&jail.path)?;
     let groups = Groups::to_join(dir.group());
-    let (doors, notes) = groups.make();
+    let (doors, note) = groups.make();
     if groups.slow() {
         warm_up(&doors);
     }
@@ -116,7 +116,7 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     let child = Child(pid);
     drop(there);
     let answer = caller
-        .send(&Reply::Created(pid, notes), &[])
+        .send(&Reply::Created(pid, note), &[])
         .and_then(|()| caller.receive::<Order>());
     if !matches!(answer, Ok(Some((Order::Go, _)))) {
         return Err(abandoned());

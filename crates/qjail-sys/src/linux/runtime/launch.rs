@@ -117,14 +117,15 @@ fn converse(
     helper
         .send(&request, &files)
         .attempt(|| format!("start {}", spec.name))?;
-    let Reply::Created(pid, notes) = hear(helper, spec, cancelled)? else {
+    let Reply::Created(pid, note) = hear(helper, spec, cancelled)? else {
         return Err(RuntimeError::step(
             format!("start {}", spec.name),
             "the helper spoke out of turn",
         ));
     };
-    if let Some(log) = &console {
-        tell(log, &notes);
+    if let (Some(log), Some(note)) = (&console, note) {
+        // A log that cannot be written keeps no jail from starting.
+        let _ = rustix::io::write(log, format!("qjail: {note}\n").as_bytes());
     }
     wire(pid).map_err(|why| RuntimeError::step(format!("make the network of {}", spec.name), why))?;
     helper
@@ -136,13 +137,6 @@ fn converse(
             format!("start {}", spec.name),
             "the helper spoke out of turn",
         )),
-    }
-}
-
-/// Adds to the console's log; a log that cannot be written keeps no jail from starting.
-fn tell(log: &OwnedFd, notes: &[String]) {
-    for note in notes {
-        let _ = rustix::io::write(log, format!("qjail: {note}\n").as_bytes());
     }
 }
 
