@@ -110,6 +110,21 @@ fn a_typo_in_a_definition_is_named_and_hurts_no_other_jail() {
     );
     let again = site.qjail(&["create", "bad"]).refused(1, "already exists");
     assert_eq!(again.out, "");
+    // Not even a running jail is lost by it.
+    std::fs::write(site.definition("good"), "format = 1\nnorum = true\n").unwrap();
+    let list = site.qjail(&["list"]).ok();
+    assert!(
+        list.out
+            .lines()
+            .any(|l| l.starts_with("DR ") && l.ends_with(" good")),
+        "{list:#?}"
+    );
+    let stopped = site.qjail(&["stop"]).ok();
+    assert!(
+        stopped.out.contains("Jail successfully stopped  good"),
+        "{stopped:#?}"
+    );
+    site.assert_no_trace();
 }
 
 #[test]

@@ -152,3 +152,48 @@ fn console_is_a_real_terminal() {
     assert!(!interrupt.out.contains("survived"), "{interrupt:#?}");
     gone(site, "terminal");
 }
+
+/// Root of the jail could give an open file another mode, or write to one that was opened for reading.
+#[test]
+fn the_callers_files_stay_outside() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = running("files");
+    let file = site.root.join("precious");
+    std::fs::write(&file, "precious\n").unwrap();
+    let script = "cat; echo evil >> /proc/self/fd/0; chmod 4777 /proc/self/fd/0 /proc/self/fd/1; cd /proc/self/fd/0/etc";
+    let out = site.root.join("output");
+    let mut command = site.command(&["exec", "files", "--", "/bin/sh", "-c", script]);
+    command
+        .stdin(std::fs::File::open(&file).unwrap())
+        .stdout(std::fs::File::create(&out).unwrap());
+    let ended = command.stderr(Stdio::null()).status().unwrap();
+    assert!(!ended.success());
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "precious\n",
+        "the host's file is as it was"
+    );
+    assert!(
+        std::fs::read_to_string(&out).unwrap().starts_with("precious\n"),
+        "what it says arrives"
+    );
+    for path in [&file, &out] {
+        assert_eq!(
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o7000,
+            0,
+            "{}",
+            path.display()
+        );
+    }
+    let mut command = site.command(&["exec", "files", "--", "/bin/sh", "-c", "ls /proc/self/fd/0/"]);
+    let listed = command.stdin(std::fs::File::open("/").unwrap()).output().unwrap();
+    assert!(
+        !String::from_utf8_lossy(&listed.stdout).contains("etc"),
+        "{listed:?}"
+    );
+    let big = site
+        .qjail(&["exec", "files", "--", "head", "-c", "3000000", "/dev/zero"])
+        .ok();
+    assert_eq!(big.out.len(), 3_000_000, "nothing is lost on the way");
+    gone(site, "files");
+}

@@ -196,3 +196,18 @@ fn hostile_links_in_the_root_do_not_reach_the_host() {
         );
     }
 }
+
+#[test]
+fn no_user_of_the_host_finds_what_a_jail_has_made() {
+    let jail = Jail::new(Site::shared(), "setuid", &[]);
+    let _ = jail.sh("cp /bin/true /var/tmp/rooted; chmod 4755 /var/tmp/rooted");
+    let path = jail.site.jails().join("setuid/var/tmp/rooted");
+    assert!(path.exists());
+    let script = format!(
+        "setpriv --reuid 65534 --regid 65534 --clear-groups {}",
+        path.display()
+    );
+    let ran = sh(&script, std::path::Path::new("/"));
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("Permission denied"), "{ran:?}");
+}

@@ -275,12 +275,12 @@ impl Call<'_> {
         if selectors.is_empty() && !all {
             return Err(Error::usage("delete: name the jails, or give --all"));
         }
+        self.engine.recover();
         let (names, errors) = self.engine.select(&selectors);
         errors.iter().for_each(|e| self.style.error(e));
         if all && !self.agreed(&names)? {
             return Ok(1);
         }
-        self.engine.recover();
         let mut failed = !errors.is_empty();
         for name in names {
             match self.engine.delete(&name) {

@@ -45,6 +45,11 @@ pub enum Action {
         /// How.
         spec: Box<JailSpec>,
     },
+    /// Remove what the host holds for a jail that does not run: what is left of its last run, and its console log.
+    Forget {
+        /// How it was started.
+        spec: Box<JailSpec>,
+    },
     /// Stop a jail.
     StopJail {
         /// How it was started.
@@ -106,6 +111,7 @@ impl fmt::Display for Action {
                     write!(f, "; {} on /{} {how}", m.source.display(), m.target)
                 })
             }
+            Self::Forget { spec } => write!(f, "remove the console log of {}", spec.name),
             Self::StopJail {
                 spec, force: true, ..
             } => write!(f, "kill jail {}", spec.name),

@@ -279,6 +279,19 @@ impl Engine {
         })
     }
 
+    /// Jails of ours that run and have no definition that can be read: a typo in the file, or no file at all.
+    pub(crate) fn running_undefined(&self) -> Vec<JailName> {
+        let defined: std::collections::BTreeSet<String> =
+            self.all().into_iter().map(|(name, _)| name.to_string()).collect();
+        let running = self.system.running().unwrap_or_default().into_keys();
+        running
+            .filter(|name| !defined.contains(name))
+            .filter_map(|name| JailName::new(name).ok())
+            // On FreeBSD jails of other managers run beside those of qjail.
+            .filter(|name| self.system.os() == "linux" || self.definitions().exists(name))
+            .collect()
+    }
+
     pub(crate) fn running(&self) -> Result<BTreeMap<String, Running>> {
         Ok(self.system.running()?)
     }

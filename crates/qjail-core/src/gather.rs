@@ -58,6 +58,10 @@ pub(crate) fn gather(
                     request.options.values.entry(key).or_insert(value);
                 }
             }
+            Err(e) if question.event == Event::Stop => {
+                engine.warn(&format!("plugin {plugin}: {e}"));
+                continue;
+            }
             Err(e) => {
                 objections.push(e.into());
                 continue;
@@ -65,6 +69,7 @@ pub(crate) fn gather(
         }
         match engine.registry.validate(&plugin, &port, &request) {
             Ok(list) => objections.extend(list.into_iter().map(Error::from)),
+            Err(e) if question.event == Event::Stop => engine.warn(&format!("plugin {plugin}: {e}")),
             Err(e) => objections.push(e.into()),
         }
         requests.push((plugin, request));
@@ -112,7 +117,14 @@ fn plan(engine: &Engine, event: Event, requests: Vec<(String, HookRequest)>) -> 
                 continue;
             };
             request.point = point;
-            let plan = engine.registry.plan(&plugin, &engine.port(&plugin), request)?;
+            let plan = match engine.registry.plan(&plugin, &engine.port(&plugin), request) {
+                // A jail can be stopped whatever a plugin says.
+                Err(e) if event == Event::Stop => {
+                    engine.warn(&format!("plugin {plugin}: {e}"));
+                    continue;
+                }
+                plan => plan?,
+            };
             for (key, value) in plan.params {
                 one_writer(&mut writers, &key, &plugin)?;
                 if let Some(value) = &value {

@@ -1,5 +1,6 @@
 //! How each action is run, what must be remembered before it, and how it is undone. All of it idempotent.
 
+use std::path::Path;
 use std::time::Duration;
 
 use qjail_fs::{CopyOptions, IfExists as FsIfExists, RelPath, Root, WriteOptions};
@@ -147,6 +148,10 @@ impl Runner<'_> {
             Action::StartJail { spec } => {
                 system.start(spec, &|| self.engine.cancelled())?;
                 Ok(())
+            }
+            Action::Forget { spec } => {
+                system.cleanup(spec)?;
+                remove_log(spec.console_log.as_deref())
             }
             Action::StopJail { spec, force, timeout } => {
                 let how = StopOptions {
@@ -455,6 +460,16 @@ impl Runner<'_> {
             registry.step(owner, &port, &request)
         };
         Ok(answer?)
+    }
+}
+
+fn remove_log(log: Option<&Path>) -> Result<()> {
+    let Some(log) = log else { return Ok(()) };
+    match std::fs::remove_file(log) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::new(format!("remove {}: {e}", log.display())))
+        }
+        _ => Ok(()),
     }
 }
 

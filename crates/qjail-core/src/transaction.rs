@@ -3,6 +3,8 @@
 //! The journal is complete before the first change: it holds the plan. Each step's need for undo is recorded before
 //! the step runs. Without a commit record the steps are undone in reverse; with one the clean-up is finished.
 
+use std::time::Duration;
+
 use qjail_store::{Journal, Pending};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,9 @@ impl Plan {
     }
 }
 
+/// How long a start that lost its caller may take to notice.
+const HALF_START_ENDS: Duration = Duration::from_millis(400);
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]
 enum Record {
@@ -72,7 +77,7 @@ pub(crate) fn execute(engine: &Engine, plan: &Plan) -> Result<()> {
             }
             let failures = backward(&runner, plan, &begun);
             if failures.is_empty() {
-                journal.finish()?;
+                error.more.extend(journal.finish().err().map(Error::from));
             } else {
                 error.more.extend(failures);
                 error
@@ -160,12 +165,30 @@ pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
         return Ok(format!("finished `{}`, which was interrupted", plan.title));
     }
     let begun = begun_of(&pending);
+    if started(&runner, &plan, &begun)? {
+        pending.finish()?;
+        return Ok(format!("finished `{}`, which was interrupted", plan.title));
+    }
     let failures = backward(&runner, &plan, &begun);
     if let Some(error) = Error::all(failures) {
         return Err(error.about(format!("undo of `{}`, which was interrupted", plan.title)));
     }
     pending.finish()?;
     Ok(format!("undid `{}`, which was interrupted", plan.title))
+}
+
+/// Whether only the record of the commit is missing: the last action was to start a jail, and it runs.
+fn started(runner: &Runner<'_>, plan: &Plan, begun: &[(usize, Undo)]) -> Result<bool> {
+    let count = plan.undoable().count();
+    let all_begun = begun.last().is_some_and(|(index, _)| index + 1 == count);
+    let Some(Action::StartJail { spec }) = plan.undoable().last().filter(|_| all_begun) else {
+        return Ok(false);
+    };
+    let runs = || runner.engine.system.find(&spec.name);
+    let Some(first) = runs()? else { return Ok(false) };
+    // A jail whose start was cut off earlier ends by itself in a moment.
+    std::thread::sleep(HALF_START_ENDS);
+    Ok(runs()?.is_some_and(|second| second.jid == first.jid && !second.dying))
 }
 
 fn begun_of(pending: &Pending) -> Vec<(usize, Undo)> {

@@ -196,7 +196,10 @@ fn from_file(
                 body.loaded(loaded.library);
                 manifest
             });
-            cache.put(&file.path, id, pin.cloned(), said.clone());
+            // A refusal may have a cause outside of the file, which goes away.
+            if said.is_ok() {
+                cache.put(&file.path, id, pin.cloned(), said.clone());
+            }
             said
         }
     };

@@ -139,22 +139,19 @@ impl Layout {
     }
 
     /// Makes the directories that do not exist: the default zone's jails, configuration, state and log. Existing ones
-    /// keep their modes, except that the state is closed to all but its owner.
+    /// keep their modes, except that the jails and the state are closed to all but their owner: a jail's root can make
+    /// setuid programs and devices, and no user of the host may find them.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
     pub fn create(&self) -> Result<()> {
-        let open = [
-            self.jails_dir(None),
-            self.definitions_dir(),
-            self.root.join("var/log"),
-        ];
-        for dir in &open {
-            make_dir(dir, OPEN)?;
+        for dir in [self.definitions_dir(), self.root.join("var/log")] {
+            make_dir(&dir, OPEN)?;
         }
-        let state = self.state_dir();
-        make_dir(&state, PRIVATE)?;
-        close(&state)?;
+        for dir in [self.jails_dir(None), self.state_dir()] {
+            make_dir(&dir, PRIVATE)?;
+            close(&dir)?;
+        }
         for dir in [
             self.locks_dir(),
             self.journal_dir(),
@@ -166,12 +163,14 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes the directory of a zone's jails, with mode 0755.
+    /// Makes the directory of a zone's jails, closed to all but its owner.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
     pub fn create_zone(&self, zone: &ZoneName) -> Result<()> {
-        make_dir(&self.jails_dir(Some(zone)), OPEN)
+        let dir = self.jails_dir(Some(zone));
+        make_dir(&dir, PRIVATE)?;
+        close(&dir)
     }
 
     /// The zones that exist: those that definitions name, and those that have a directory. Definitions that can not

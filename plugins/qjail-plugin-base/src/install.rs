@@ -1,7 +1,7 @@
 //! The command `install`: everything is looked at first, then planned.
 
 use qjail_fs::Kind;
-use qjail_plugin_api::{At, CommandReply, CommandRequest, Context, Host, IfExists, Plan, PluginError, Step};
+use qjail_plugin_api::{At, CommandReply, CommandRequest, Context, Host, Plan, PluginError, Step};
 
 use crate::bases::{CURRENT, DIR, jails_root, new_id, rel};
 use crate::expected::{self, Known};
@@ -30,9 +30,6 @@ pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<Comma
     plan.steps.extend(after);
     plan.cleanup = cleanup;
     plan.warnings.extend(unverified(&wanted, &known));
-    if request.options.is_on("log") {
-        plan.commit.extend(log_on(context)?);
-    }
     Ok(CommandReply { plan, output: None })
 }
 
@@ -287,58 +284,9 @@ fn check_space(context: &Context, wanted: &Wanted) -> Result<(), PluginError> {
     Err(PluginError::new(message).hint("free some space; nothing was changed"))
 }
 
-/// Sets `log = true` at the head of the settings, where it is not set.
-fn log_on(context: &Context) -> Result<Option<Step>, PluginError> {
-    let path = std::path::Path::new(&context.config_dir).join("qjail.toml");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(e) => {
-            return Err(PluginError::new(format!(
-                "read {}: {}",
-                path.display(),
-                source::reason(&e)
-            )));
-        }
-    };
-    Ok(with_log(&text).map(|content| Step::WriteFile {
-        at: At::config("qjail.toml"),
-        content,
-        mode: None,
-        if_exists: IfExists::Replace,
-    }))
-}
-
-/// The settings with the log switched on; none where it is on already.
-fn with_log(text: &str) -> Option<String> {
-    let is_log = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.trim() == "log");
-    // Keys of the file itself stand before the first table.
-    let head = text.lines().take_while(|l| !l.trim_start().starts_with('['));
-    let Some(line) = head.into_iter().find(|l| is_log(l)) else {
-        return Some(format!("log = true\n{text}"));
-    };
-    let (_, value) = line.split_once('=')?;
-    (value.split('#').next().map(str::trim) != Some("true")).then(|| text.replacen(line, "log = true", 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_log_is_switched_on_where_it_is_not() {
-        for (before, after) in [
-            ("", Some("log = true\n")),
-            ("log = true # yes\n", None),
-            (
-                "# my own\nlog = false\n[plugin.x]\nlog = false\n",
-                Some("# my own\nlog = true\n[plugin.x]\nlog = false\n"),
-            ),
-            ("[plugins]\nlog = 1\n", Some("log = true\n[plugins]\nlog = 1\n")),
-        ] {
-            assert_eq!(with_log(before).as_deref(), after, "{before}");
-        }
-    }
 
     #[test]
     fn passwords_are_not_recorded() {

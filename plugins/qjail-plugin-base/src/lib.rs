@@ -146,7 +146,6 @@ fn install_spec() -> CommandSpec {
             "A MANIFEST that names the archive's SHA-256",
         )
         .of(ValueKind::Path),
-        ArgSpec::flag("log", Some('l'), "Log commands from now on"),
     ];
     CommandSpec {
         name: "install".to_owned(),

@@ -42,6 +42,14 @@ impl Engine {
         } else {
             None
         };
+        // What jails are created with (addresses, networks) must not change while they are. A base takes minutes, and each
+        // is a directory of its own.
+        let names = spec.lock.as_deref().is_some_and(|lock| lock != "base");
+        let _names = if names {
+            self.wait_lock("definitions")?
+        } else {
+            None
+        };
         if let Some(zone) = self
             .zone
             .as_ref()

@@ -79,6 +79,8 @@ impl Engine {
             name: name.to_string(),
         });
         let mut cleanup = gathered.cleanup;
+        let spec = Box::new(self.bare_spec(name, places, &definition.params));
+        cleanup.push(Action::Forget { spec });
         cleanup.push(Action::own(Step::RemoveTree { at: jails(&old) }));
         Ok(Plan {
             title: format!("delete {name}"),

@@ -84,9 +84,27 @@ impl Engine {
         } else {
             some(self.select(&request.selectors))
         };
-        let rows = self
-            .zone_jails()
-            .into_iter()
+        let defined = self.all();
+        // On FreeBSD jails of other managers run beside those of qjail: only what has a file here is one of ours.
+        let unreadable = running
+            .keys()
+            .filter(|name| !defined.iter().any(|(n, _)| n.as_str() == name.as_str()))
+            .filter_map(|name| JailName::new(name.as_str()).ok())
+            .filter(|name| self.definitions().exists(name))
+            .map(|name| {
+                (
+                    name,
+                    Definition {
+                        zone: self.zone.clone(),
+                        ..Definition::new()
+                    },
+                )
+            });
+        let rows = defined
+            .iter()
+            .filter(|(_, definition)| definition.zone == self.zone)
+            .cloned()
+            .chain(unreadable)
             .filter(|(name, _)| names.as_ref().is_none_or(|n| n.contains(name)))
             .map(|(name, definition)| Row {
                 running: running.get(name.as_str()).cloned(),

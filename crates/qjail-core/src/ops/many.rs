@@ -31,7 +31,10 @@ impl Engine {
         if let Err(error) = self.require(Need::Jails) {
             return vec![error];
         }
-        let (names, errors) = self.select(selectors);
+        let (mut names, errors) = self.select(selectors);
+        if selectors.is_empty() && !matches!(job, Job::Start) {
+            names.extend(self.running_undefined());
+        }
         let depends = self.depends(&names);
         match job {
             Job::Start => self.start_all(&names, &depends, false, report),

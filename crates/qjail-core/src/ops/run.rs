@@ -43,11 +43,13 @@ impl Engine {
     /// As [`Engine::start`]; `stopped` when it is known not to run, whatever the kernel says.
     pub(crate) fn start_from(&self, name: &JailName, stopped: bool) -> Result<Outcome> {
         self.require(Need::Jails)?;
+        self.definition(name)?;
+        let _jail = self.lock(&jail_lock(name))?;
+        // Read again: it is only certain under the lock.
         let definition = self.definition(name)?;
         if definition.norun {
             return Ok(Outcome::Bypassed(format!("Bypassed norun status {name}")));
         }
-        let _jail = self.lock(&jail_lock(name))?;
         if let Some(running) = self.system.find(name.as_str())?.filter(|_| !stopped) {
             if running.dying {
                 return Err(
@@ -133,7 +135,7 @@ impl Engine {
     }
 
     /// What a system needs to stop a jail or to clean up after it.
-    fn bare_spec(&self, name: &JailName, places: &Places, params: &Params) -> JailSpec {
+    pub(crate) fn bare_spec(&self, name: &JailName, places: &Places, params: &Params) -> JailSpec {
         JailSpec {
             name: name.to_string(),
             path: places.jails.join(name.as_str()),
@@ -149,12 +151,29 @@ impl Engine {
     /// What failed.
     pub fn stop(&self, name: &JailName, request: StopRequest) -> Result<Outcome> {
         self.require(Need::Jails)?;
-        let definition = self.definition(name)?;
         let _jail = self.lock(&jail_lock(name))?;
-        if self.system.find(name.as_str())?.is_none() {
+        let running = self.system.find(name.as_str())?.is_some();
+        let definition = match self.definition(name) {
+            Ok(definition) => definition,
+            // Whatever happened to its definition, a jail that runs can be stopped.
+            Err(e) if running => {
+                self.warn(&e.to_string());
+                Definition {
+                    zone: self.zone.clone(),
+                    ..Definition::new()
+                }
+            }
+            Err(e) => return Err(e),
+        };
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        if !running {
+            if !self.dry_run {
+                // Its process 1 may have ended by itself, and left what the host holds for it.
+                self.system
+                    .cleanup(&self.bare_spec(name, &places, &definition.params))?;
+            }
             return Ok(Outcome::Bypassed(format!("Jail already stopped.      {name}")));
         }
-        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
         let plan = self
             .plan_stop(name, &definition, &places, request)
             .map_err(|e| e.about(format!("stop {name}")))?;

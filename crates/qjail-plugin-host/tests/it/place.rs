@@ -38,7 +38,7 @@ fn a_warm_cache_loads_no_code_until_it_is_needed() {
 }
 
 #[test]
-fn a_refusal_is_remembered_too() {
+fn a_refusal_is_not_remembered() {
     let dir = trusted_dir();
     install(dir.path(), EVIL);
     let cache = dir.path().join("cache");
@@ -47,13 +47,10 @@ fn a_refusal_is_remembered_too() {
             .with("DRIVE_CACHE", cache.to_str().unwrap())
             .with("QJAIL_EVIL", mood)
     };
-    let first = drive("panic-describe").run(&["load-count"]);
+    let first = drive("panic-describe").run(&["plan"]);
+    assert!(first[0].contains("refused"), "{first:?}");
     let again = drive("").run(&["load-count"]);
-    assert_eq!(first[0], again[0]);
-    assert_eq!(
-        (first[1].as_str(), again[1].as_str()),
-        ("load-count 1", "load-count 0")
-    );
+    assert_eq!(again, ["load-count 1"], "its cause may have gone away");
 }
 
 #[test]

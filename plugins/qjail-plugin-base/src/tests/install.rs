@@ -284,15 +284,3 @@ fn public(dir: &Path, found: &mut Vec<String>) {
     }
     found.sort();
 }
-
-#[test]
-fn the_log_is_switched_on_with_the_rest() {
-    let site = Site::new();
-    site.file("etc/qjail.toml", b"[plugin.x]\na = 1\n");
-    site.install(&[("from-host", json!(true)), ("log", json!(true))])
-        .unwrap();
-    assert_eq!(
-        fs::read_to_string(site.path("etc/qjail.toml")).unwrap(),
-        "log = true\n[plugin.x]\na = 1\n"
-    );
-}

@@ -1,7 +1,7 @@
 //! The helper that starts a jail.
 
 use std::fs::{self, File};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{self, Groups};
@@ -103,7 +104,8 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
         isolation: jail.isolation,
         exec_start: jail.exec_start.clone(),
         control: Rc::clone(&there),
-        other_end: std::os::fd::AsFd::as_fd(&here).as_raw_fd(),
+        not_ours: [here.as_fd().as_raw_fd(), caller.as_fd().as_raw_fd()],
+        helper: Rc::new(this_process()?),
         alive: Rc::new(alive),
         console: console.map(Rc::new),
         doors: Rc::new(doors),
@@ -129,6 +131,10 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
         failed => return Ok(failed),
     }
     Ok(Reply::Started)
+}
+
+fn this_process() -> Result<OwnedFd, Failure> {
+    pidfd_open(getpid(), PidfdFlags::empty()).attempt(|| "open this process".to_owned())
 }
 
 fn abandoned() -> Failure {

@@ -81,8 +81,10 @@ pub(super) struct ProcessOne {
     pub(super) exec_start: Vec<String>,
     /// Process 1's end of the socket to the helper.
     pub(super) control: Rc<OwnedFd>,
-    /// The helper's end, which this process has a copy of.
-    pub(super) other_end: RawFd,
+    /// Descriptors of the helper that this process has copies of: its end of that socket, its socket to the caller.
+    pub(super) not_ours: [RawFd; 2],
+    /// The helper itself, as a pidfd.
+    pub(super) helper: Rc<OwnedFd>,
     pub(super) alive: Rc<OwnedFd>,
     pub(super) console: Option<Rc<OwnedFd>>,
     /// To join the jail's control groups through.
@@ -110,16 +112,16 @@ impl Executor for ProcessOne {
 
 impl ProcessOne {
     fn prepare(&self) -> Result<(), Failure> {
-        drop(raw::own(self.other_end));
+        self.not_ours.into_iter().map(raw::own).for_each(drop);
         set_parent_process_death_signal(Some(Signal::KILL))
             .attempt(|| "tie process 1 to its helper".to_owned())?;
-        // The helper may have died before that: then its end of the socket is closed.
-        let mut control = [PollFd::new(&self.control, PollFlags::IN)];
+        // The helper may have died before that. Its sockets do not tell: others may hold copies for a moment.
+        let mut helper = [PollFd::new(&self.helper, PollFlags::IN)];
         let nothing = rustix::event::Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        if poll(&mut control, Some(&nothing)).is_ok_and(|ready| ready > 0) {
+        if poll(&mut helper, Some(&nothing)).is_ok_and(|ready| ready > 0) {
             return Err(Failure::new("start process 1", "its helper has ended"));
         }
         fcntl_lock(&self.alive, FlockOperation::NonBlockingLockExclusive)

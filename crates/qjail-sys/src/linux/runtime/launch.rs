@@ -82,7 +82,8 @@ impl Runtime {
         })?;
         let started = self.try_start(spec, cancelled, wire);
         if started.is_err() {
-            self.cleanup(&spec.name)?;
+            // Why it did not start says more than what could not be cleared away, which the next command tries again.
+            let _ = self.cleanup(&spec.name);
         }
         started
     }

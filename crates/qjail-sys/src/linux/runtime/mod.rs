@@ -44,6 +44,7 @@ mod rundir;
 mod seccomp;
 mod session;
 mod spec;
+mod stdio;
 mod stop;
 
 pub(crate) use helper::helper_main;

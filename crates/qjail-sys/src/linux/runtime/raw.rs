@@ -178,7 +178,8 @@ impl Signals {
         Ok(Signals(fd))
     }
 
-    /// The next signal that waits, with the number of its sender: 0 for one outside of this process's pid namespace.
+    /// The next signal that waits, with the number of its sender: 0 for one outside of this process's pid namespace, which
+    /// nobody inside can claim (a sender may choose the number only together with another code than `SI_USER`).
     pub(super) fn next(&self) -> Option<(c_int, i32)> {
         let mut bytes = [0; size_of::<libc::signalfd_siginfo>()];
         let got = rustix::io::read(&self.0, &mut bytes).ok()?;
@@ -187,10 +188,12 @@ impl Signals {
         }
         // SAFETY: the kernel wrote a whole structure, of integers only, into the bytes.
         let info: libc::signalfd_siginfo = unsafe { ptr::read_unaligned(bytes.as_ptr().cast()) };
-        Some((
-            c_int::try_from(info.ssi_signo).ok()?,
-            i32::try_from(info.ssi_pid).ok()?,
-        ))
+        let sender = if info.ssi_code == libc::SI_USER {
+            i32::try_from(info.ssi_pid).ok()?
+        } else {
+            -1
+        };
+        Some((c_int::try_from(info.ssi_signo).ok()?, sender))
     }
 }
 

@@ -9,9 +9,10 @@ use super::helper::Request;
 use super::launch::Helper;
 use super::relay;
 use super::spec::{Attempt, ExecSpec, Failure, RuntimeError};
+use super::stdio::Stdio;
 
 impl Runtime {
-    /// Runs a command in a running jail with this process's standard files, or with a terminal of the jail that is
+    /// Runs a command in a running jail with what this process's standard files say and take, or with a terminal of the jail that is
     /// connected to them. Signals that ask this process to end are passed on to the command.
     ///
     /// Returns its status; 128 + N when signal N ended it, 126 when it could not be executed, 127 when it was not found,
@@ -20,20 +21,22 @@ impl Runtime {
     /// # Errors
     /// When the jail does not run, or the command could not even be tried.
     pub(crate) fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32, RuntimeError> {
-        let stdio = [
-            rustix::stdio::stdin(),
-            rustix::stdio::stdout(),
-            rustix::stdio::stderr(),
-        ];
         let window = if spec.tty { relay::window() } else { None };
         let watch = relay::Watch::new(spec.tty).attempt(|| "watch for signals".to_owned())?;
-        let helper = self.enter(name, spec, window, stdio)?;
-        let status = if spec.tty {
-            relay::terminal(&helper.channel, &watch)
-        } else {
-            relay::plain(&helper.channel, &watch)
-        };
+        if spec.tty {
+            let helper = self.enter(name, spec, window, None)?;
+            let status = relay::terminal(&helper.channel, &watch);
+            helper.end();
+            return Ok(status?);
+        }
+        let mut stdio = Stdio::new().attempt(|| "make pipes for the command".to_owned())?;
+        let files = stdio.take();
+        let given = files.as_ref().map(|f| f.each_ref().map(AsFd::as_fd));
+        let helper = self.enter(name, spec, window, given)?;
+        drop(files);
+        let status = relay::plain(&helper.channel, &watch);
         helper.end();
+        stdio.finish();
         Ok(status?)
     }
 
@@ -43,7 +46,7 @@ impl Runtime {
         name: &str,
         spec: &ExecSpec,
         window: Option<(u16, u16)>,
-        stdio: [BorrowedFd<'_>; 3],
+        stdio: Option<[BorrowedFd<'_>; 3]>,
     ) -> Result<Helper, RuntimeError> {
         let attempt = || format!("enter {name}");
         let dir = self.jail(name);
@@ -59,9 +62,7 @@ impl Runtime {
             window,
         };
         let mut files = vec![first.pidfd.as_fd()];
-        if !spec.tty {
-            files.extend(stdio);
-        }
+        files.extend(stdio.into_iter().flatten());
         let helper = self.helper("exec")?;
         helper
             .channel

@@ -99,7 +99,12 @@ impl Runtime {
         let (reader, writer) = std::io::pipe().attempt(|| "make a pipe".to_owned())?;
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
         rustix::io::ioctl_fionbio(&reader, true).attempt(|| "make a pipe".to_owned())?;
-        let helper = self.enter(name, &spec, None, [null.as_fd(), writer.as_fd(), writer.as_fd()])?;
+        let helper = self.enter(
+            name,
+            &spec,
+            None,
+            Some([null.as_fd(), writer.as_fd(), writer.as_fd()]),
+        )?;
         drop(writer);
         let done = follow(&helper.channel, &reader, end, log);
         if done.is_err() {
@@ -133,7 +138,10 @@ fn follow(
     loop {
         let second = if open { output.as_fd() } else { helper.as_fd() };
         let (spoke, wrote) = helper::either(helper, &second, Some(end)).attempt(attempt)?;
-        if open && wrote {
+        if Instant::now() >= end {
+            return Err(Failure::new(attempt(), "it took too long"));
+        }
+        if open && wrote && !spoke {
             open = copy(&mut buffer);
             continue;
         }
