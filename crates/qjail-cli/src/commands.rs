@@ -37,6 +37,10 @@ pub(crate) fn dispatch(
         return Ok(2);
     };
     setup::apply(&mut engine, &globals, name)?;
+    // A command in a jail gets the signals itself; a question is answered by them.
+    if !matches!(name, "exec" | "console" | "delete") {
+        setup::watch_signals(&engine)?;
+    }
     let style = Style {
         json: globals.json,
         quiet: globals.quiet,
@@ -281,10 +285,11 @@ impl Call<'_> {
         if all && !self.agreed(&names)? {
             return Ok(1);
         }
+        setup::watch_signals(self.engine)?;
         let mut failed = !errors.is_empty();
-        for name in names {
-            match self.engine.delete(&name) {
-                Ok(plan) => self.done(&plan, &format!("Successfully deleted  {name}"), &name),
+        for name in &names {
+            match self.engine.delete(name, &names) {
+                Ok(plan) => self.done(&plan, &format!("Successfully deleted  {name}"), name),
                 Err(e) => {
                     failed = true;
                     self.style.error(&e);

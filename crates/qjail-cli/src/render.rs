@@ -184,7 +184,7 @@ pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
             .to_owned(),
         "path" => path.to_owned(),
         "flavors" => d.flavors.join(","),
-        "base" => d.base.clone().unwrap_or_default(),
+        "base" => d.base.clone().unwrap_or_else(|| "current".to_owned()),
         "created" => d.created.clone(),
         _ => return None,
     })

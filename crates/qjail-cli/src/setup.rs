@@ -92,15 +92,17 @@ pub(crate) fn apply(engine: &mut Engine, globals: &Globals, command: &str) -> Re
     command.clone_into(&mut engine.command);
     let processors = std::thread::available_parallelism().map_or(DEFAULT_JOBS, usize::from);
     engine.jobs = globals.jobs.unwrap_or(processors.max(DEFAULT_JOBS));
-    // A command in a jail gets the signals itself.
-    if !matches!(command, "exec" | "console") {
-        for signal in [
-            signal_hook::consts::SIGINT,
-            signal_hook::consts::SIGTERM,
-            signal_hook::consts::SIGHUP,
-        ] {
-            signal_hook::flag::register(signal, Arc::clone(&engine.cancel)).map_err(Error::new)?;
-        }
+    Ok(())
+}
+
+/// From now on the signals that ask to end are a wish, which plans follow by undoing what they did.
+pub(crate) fn watch_signals(engine: &Engine) -> Result<(), Error> {
+    for signal in [
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ] {
+        signal_hook::flag::register(signal, Arc::clone(&engine.cancel)).map_err(Error::new)?;
     }
     Ok(())
 }

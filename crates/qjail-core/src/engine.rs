@@ -259,7 +259,10 @@ impl Engine {
                     let before = names.len();
                     names.extend(known.iter().filter(|n| selector.matches(n)).cloned());
                     if names.len() == before {
-                        errors.push(Error::new(format!("Error: No match for group prefix. {prefix}")));
+                        errors.push(
+                            Error::new(format!("Error: No match for group prefix. {prefix}"))
+                                .hint("qjail list shows the names"),
+                        );
                     }
                 }
             }

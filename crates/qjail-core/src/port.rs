@@ -52,7 +52,12 @@ impl Port<'_> {
             .into_iter()
             .map(|i| Interface {
                 name: i.name,
-                addresses: i.addresses,
+                // Every interface has a link-local address of the kernel's own; no jail has one of that network.
+                addresses: i
+                    .addresses
+                    .into_iter()
+                    .filter(|a| !is_link_local(a.addr))
+                    .collect(),
                 up: i.up,
                 default_route: i.default_route,
                 for_jails: i.for_jails,
@@ -70,6 +75,11 @@ impl Port<'_> {
             kernel: h.kernel,
         })
     }
+}
+
+/// Whether an address is in fe80::/10 (RFC 4291, 2.5.6).
+fn is_link_local(addr: std::net::IpAddr) -> bool {
+    matches!(addr, std::net::IpAddr::V6(a) if a.is_unicast_link_local())
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

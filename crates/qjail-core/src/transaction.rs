@@ -169,12 +169,29 @@ pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
         pending.finish()?;
         return Ok(format!("finished `{}`, which was interrupted", plan.title));
     }
+    if let Some(stop) = begun_stop(&plan, &begun) {
+        // Half stopped is neither the old state nor the new one, and its services do not come back: it is stopped.
+        for action in plan.undoable().skip(stop).chain(&plan.cleanup) {
+            runner
+                .run(action)
+                .map_err(|e| e.about(format!("finish {}", plan.title)))?;
+        }
+        pending.finish()?;
+        return Ok(format!("finished `{}`, which was interrupted", plan.title));
+    }
     let failures = backward(&runner, &plan, &begun);
     if let Some(error) = Error::all(failures) {
         return Err(error.about(format!("undo of `{}`, which was interrupted", plan.title)));
     }
     pending.finish()?;
     Ok(format!("undid `{}`, which was interrupted", plan.title))
+}
+
+/// The place of the action that was stopping a jail, if it had begun.
+fn begun_stop(plan: &Plan, begun: &[(usize, Undo)]) -> Option<usize> {
+    let actions: Vec<&Action> = plan.undoable().collect();
+    let is_stop = |index: &usize| matches!(actions.get(*index), Some(Action::StopJail { .. }));
+    begun.iter().map(|(index, _)| *index).find(is_stop)
 }
 
 /// Whether only the record of the commit is missing: the last action was to start a jail, and it runs.

@@ -276,12 +276,12 @@ fn create_start_stop_delete_and_nothing_is_left() {
     assert!(matches!(engine.start(&jail).unwrap(), Outcome::Done(_)));
     assert_eq!(system.jail("jail1").unwrap().mounts.len(), 1);
     assert_eq!(
-        engine.delete(&jail).unwrap_err().message,
+        engine.delete(&jail, &[]).unwrap_err().message,
         "Bypassed running jail jail1"
     );
     assert!(matches!(engine.start(&jail).unwrap(), Outcome::Bypassed(_)));
     engine.stop(&jail, StopRequest::default()).unwrap();
-    engine.delete(&jail).unwrap();
+    engine.delete(&jail, &[]).unwrap();
     assert!(!root.exists() && !root.with_file_name(".old.jail1").exists());
     assert!(!dir.path().join("etc/qjail/jails.d/jail1.toml").exists());
 }
@@ -444,10 +444,10 @@ fn a_committed_delete_is_finished_after_a_crash() {
             .unwrap()
             .success()
     );
-    let refused = engine.delete(&name("jail1")).unwrap_err();
+    let refused = engine.delete(&name("jail1"), &[]).unwrap_err();
     assert!(Command::new("umount").arg(&inside).status().unwrap().success());
     assert!(refused.message.contains("mounted"), "{refused}");
     assert!(dir.path().join("etc/qjail/jails.d/jail1.toml").exists());
-    engine.delete(&name("jail1")).unwrap();
+    engine.delete(&name("jail1"), &[]).unwrap();
     assert!(!dir.path().join("var/lib/qjail/jails/jail1").exists());
 }

@@ -42,20 +42,16 @@ fn the_table_of_the_design() {
 }
 
 #[test]
-fn create_makes_everything_once_and_closes_the_state() {
+fn create_makes_everything_once_and_closes_jails_and_state() {
     for os in [Os::FreeBsd, Os::Linux] {
         let dir = tempfile::tempdir().unwrap();
         let l = Layout::new(os, Some(&dir.path().join("a/b")));
         l.create().unwrap();
-        for open in [
-            l.jails_dir(None),
-            l.config_dir(),
-            l.definitions_dir(),
-            l.root().to_owned(),
-        ] {
+        for open in [l.config_dir(), l.definitions_dir(), l.root().to_owned()] {
             assert_eq!(mode(&open), 0o755, "{}", open.display());
         }
         for private in [
+            l.jails_dir(None),
             l.state_dir(),
             l.locks_dir(),
             l.journal_dir(),
@@ -67,7 +63,11 @@ fn create_makes_everything_once_and_closes_the_state() {
         fs::set_permissions(l.jails_dir(None), Permissions::from_mode(0o711)).unwrap();
         fs::set_permissions(l.state_dir(), Permissions::from_mode(0o755)).unwrap();
         l.create().unwrap();
-        assert_eq!(mode(&l.jails_dir(None)), 0o711);
+        assert_eq!(
+            mode(&l.jails_dir(None)),
+            0o700,
+            "what jails make is out of reach of users of the host"
+        );
         assert_eq!(mode(&l.state_dir()), 0o700);
     }
 }

@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// The most jails that `--duplicate` makes (qjail 5.x's limit).
 const MAX_DUPLICATES: u32 = 254;
 
+/// Parameters that follow from the jail's name.
+const OWN_PARAMS: [&str; 3] = ["jid", "name", "path"];
+
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
 pub struct CreateRequest {
@@ -107,6 +110,10 @@ impl Engine {
         definition.created = format_time(self.now);
         definition.flavors = flavors.to_vec();
         for (key, value) in &request.params {
+            if OWN_PARAMS.contains(&key.as_str()) {
+                objections.push(Error::usage(format!("--param {key}: qjail sets it itself")));
+                continue;
+            }
             match Params::check(key, value) {
                 Ok(()) => drop(definition.params.set(key.clone(), value.clone())),
                 Err(e) => objections.push(Error::usage(format!("--param {key}: {e}"))),

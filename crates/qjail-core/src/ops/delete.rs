@@ -13,22 +13,22 @@ use crate::transaction::Plan;
 use crate::{Error, Result};
 
 impl Engine {
-    /// Removes one stopped jail: its definition, its root directory and its console log.
+    /// Removes one stopped jail; `with` are the others that the same command removes: its definition, its root directory and its console log.
     ///
     /// # Errors
     /// `Bypassed running jail`, a mount below its root, or the first failure.
-    pub fn delete(&self, name: &JailName) -> Result<Plan> {
+    pub fn delete(&self, name: &JailName, with: &[JailName]) -> Result<Plan> {
         self.require(Need::Files)?;
         let _jail = self.lock(&jail_lock(name))?;
         let definition = self.definition(name)?;
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        let objections = self.against_delete(name, &places)?;
+        let objections = self.against_delete(name, with, &places)?;
         let plan = self.plan_delete(name, &definition, &places, objections)?;
         self.perform(&plan)?;
         Ok(plan)
     }
 
-    fn against_delete(&self, name: &JailName, places: &Places) -> Result<Vec<Error>> {
+    fn against_delete(&self, name: &JailName, with: &[JailName], places: &Places) -> Result<Vec<Error>> {
         if self.system.find(name.as_str())?.is_some() {
             return Err(
                 Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}"))
@@ -37,9 +37,12 @@ impl Engine {
         let depending = self
             .all()
             .into_iter()
-            .filter(|(_, d)| d.depend.iter().any(|x| x == name.as_str()));
+            .filter(|(other, d)| !with.contains(other) && d.depend.iter().any(|x| x == name.as_str()));
         let mut objections: Vec<Error> = depending
-            .map(|(other, _)| Error::new(format!("jail {other} depends on {name}")))
+            .map(|(other, _)| {
+                Error::new(format!("jail {other} depends on {name}"))
+                    .hint(format!("delete {other} too, or first"))
+            })
             .collect();
         let root = places.open(Place::Jails)?;
         objections.extend(
