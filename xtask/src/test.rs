@@ -58,12 +58,33 @@ fn end_to_end(life: &str, fixture: &Path) -> Result<()> {
         build_plugins(false, &plugins)?;
     }
     build_plugin("qjail-plugin-evil", false, &place.join("evil"))?;
-    run(cargo(&["test", "-p", "qjail-tests"])
+    let tested = run(cargo(&["test", "-p", "qjail-tests"])
         .env("QJAIL_TEST_PROGRAM", &program)
         .env("QJAIL_TEST_LIFE", life)
         .env("QJAIL_TEST_PLUGINS", &plugins)
         .env("QJAIL_TEST_EVIL", place.join("evil/libqjail_plugin_evil.so"))
-        .env("QJAIL_FIXTURE", fixture))
+        .env("QJAIL_FIXTURE", fixture));
+    sweep(&program);
+    tested
+}
+
+/// Takes down what the tests share until their process ends: nothing is left on the machine.
+fn sweep(program: &Path) {
+    let Ok(sites) = std::fs::read_dir("/var/lib/qjail-e2e") else {
+        return;
+    };
+    for site in sites.flatten().map(|e| e.path()) {
+        let qjail = |args: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            read(command.env("QJAIL_ROOT", &site).args(args)).unwrap_or_default()
+        };
+        qjail(&["stop", "--force"]);
+        qjail(&["delete", "--all", "--yes"]);
+        for line in qjail(&["net", "list"]).lines().skip(1) {
+            qjail(&["net", "delete", line.split(' ').next().unwrap_or_default()]);
+        }
+        let _ = std::fs::remove_dir_all(&site);
+    }
 }
 
 fn packages() -> Result<()> {
