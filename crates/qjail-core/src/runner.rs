@@ -338,7 +338,7 @@ impl Runner<'_> {
             IfExists::Keep => FsIfExists::Keep,
             IfExists::Fail => FsIfExists::Fail,
         };
-        // What goes with the staging directory need not be on disk before the whole is.
+        // A crash of the program removes the staging directory as a whole; against a loss of power nothing in it is flushed.
         let sync = !self.in_staging(at);
         root.write(
             &path,
