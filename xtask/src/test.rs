@@ -73,7 +73,7 @@ fn sweep(program: &Path) {
     let Ok(sites) = std::fs::read_dir("/var/lib/qjail-e2e") else {
         return;
     };
-    for site in sites.flatten().map(|e| e.path()) {
+    for site in sites.flatten().map(|e| e.path()).filter(|s| !in_use(s)) {
         let qjail = |args: &[&str]| {
             let mut command = std::process::Command::new(program);
             read(command.env("QJAIL_ROOT", &site).args(args)).unwrap_or_default()
@@ -85,6 +85,13 @@ fn sweep(program: &Path) {
         }
         let _ = std::fs::remove_dir_all(&site);
     }
+}
+
+/// Whether the tests that made a site (`PID-NUMBER`) still run: another checkout's, say.
+fn in_use(site: &Path) -> bool {
+    let name = site.file_name().unwrap_or_default().to_string_lossy();
+    let pid = name.split('-').next().unwrap_or_default();
+    !pid.is_empty() && Path::new("/proc").join(pid).exists()
 }
 
 fn packages() -> Result<()> {
