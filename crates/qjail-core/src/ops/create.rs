@@ -86,6 +86,7 @@ impl Engine {
             definition: &definition,
             options: &request.options,
             duplicate: request.duplicate.is_some(),
+            new_name: None,
             places: &places,
         };
         let gathered = gather(self, &question, objections)?;
@@ -236,6 +237,7 @@ impl Engine {
             definition: &thin,
             options: &PluginOptions::new(),
             duplicate: false,
+            new_name: None,
             places,
         };
         let mounts = gather(self, &question, Vec::new())?.mounts;

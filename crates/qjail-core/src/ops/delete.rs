@@ -66,6 +66,7 @@ impl Engine {
             definition,
             options: &PluginOptions::new(),
             duplicate: false,
+            new_name: None,
             places,
         };
         let gathered = gather(self, &question, objections)?;

@@ -101,6 +101,7 @@ impl Engine {
             definition,
             options: &options,
             duplicate: false,
+            new_name: None,
             places,
         };
         gather(self, &question, Vec::new())

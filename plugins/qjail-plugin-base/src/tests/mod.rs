@@ -243,6 +243,7 @@ impl Site {
             jail,
             options: Options::default(),
             duplicate: false,
+            new_name: None,
             context: self.context(),
         };
         let host = Host::new(self);

@@ -116,6 +116,7 @@ impl World {
             jail,
             options: Options { values },
             duplicate: false,
+            new_name: None,
             context,
         }
     }
