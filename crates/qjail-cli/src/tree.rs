@@ -138,6 +138,9 @@ fn arg(plugin: &str, spec: &ArgSpec) -> Arg {
     if let Some(delimiter) = spec.delimiter {
         arg = arg.value_delimiter(delimiter);
     }
+    if spec.choices.iter().any(|c| c.starts_with('-')) {
+        arg = arg.allow_negative_numbers(true);
+    }
     let many = spec.multiple || spec.delimiter.is_some();
     arg = arg.action(if many { ArgAction::Append } else { ArgAction::Set });
     if spec.kind == ArgKind::Positional && spec.multiple {

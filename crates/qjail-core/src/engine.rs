@@ -194,7 +194,10 @@ impl Engine {
     }
 
     /// The definition of a jail, of whatever zone.
-    pub(crate) fn definition(&self, name: &JailName) -> Result<Definition> {
+    ///
+    /// # Errors
+    /// There is no such jail, or its file can not be read.
+    pub fn definition(&self, name: &JailName) -> Result<Definition> {
         match self.definitions().load(name)? {
             Some(definition) => Ok(definition),
             None => Err(self.no_such_jail(name)),

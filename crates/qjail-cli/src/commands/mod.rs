@@ -1,5 +1,7 @@
 //! Each command: its options to an operation, the result to lines.
 
+mod config;
+
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -66,6 +68,7 @@ pub(crate) fn dispatch(
         "console" => call.console(),
         "exec" => call.exec(),
         "delete" => call.delete(),
+        "config" => call.config(),
         "plugins" => call.plugins(sub, spec),
         "completions" => Ok(call.completions(parser)),
         _ => help::show(parser, &call.options.list("command")).map(|()| 0),

@@ -1,5 +1,7 @@
 //! The commands and options of the core, in the same form in which plugins declare theirs.
 
+pub(crate) mod config;
+
 use qjail_plugin_api::{ArgKind, ArgSpec, CommandSpec, Example, ValueKind};
 
 /// Every command of the core.
@@ -22,6 +24,7 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
         console(),
         exec(),
         delete(),
+        config::config(),
         plugins(),
         completions(),
         help(),

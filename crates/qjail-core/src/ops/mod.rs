@@ -1,6 +1,8 @@
 //! The operations, one file each.
 
+pub(crate) mod change;
 pub(crate) mod command;
+pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod enter;

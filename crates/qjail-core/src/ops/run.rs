@@ -66,7 +66,12 @@ impl Engine {
         Ok(Outcome::Done(Box::new(plan)))
     }
 
-    fn plan_start(&self, name: &JailName, definition: &Definition, places: &Places) -> Result<Plan> {
+    pub(crate) fn plan_start(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+    ) -> Result<Plan> {
         let gathered = self.ask(Event::Start, name, definition, places)?;
         let mut params = definition.params.clone();
         apply_params(&mut params, &gathered.params);

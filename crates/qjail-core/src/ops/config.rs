@@ -1,0 +1,261 @@
+//! `config`: changes the definition of a stopped jail; all of what was asked for, or nothing.
+
+use qjail_model::{Definition, JailName, ParamValue};
+use qjail_plugin_api::Event;
+use qjail_store::Lock;
+use qjail_sys::Need;
+
+use crate::action::Action;
+use crate::engine::Engine;
+use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::ops::change::Change;
+use crate::ops::create::jail_lock;
+use crate::ops::run::{Outcome, StopRequest};
+use crate::places::Places;
+use crate::transaction::Plan;
+use crate::{Error, Result};
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigRequest {
+    /// The core's own changes, in this order.
+    pub changes: Vec<Change>,
+    /// The name that it gets.
+    pub rename: Option<JailName>,
+    /// Stop it where it runs, and start it again.
+    pub restart: bool,
+    /// The options of plugins.
+    pub options: PluginOptions,
+}
+
+impl ConfigRequest {
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.rename.is_none() && self.options.values().all(|o| o.is_empty())
+    }
+
+    /// Two changes that can not both be wanted, as an error.
+    fn contradictions(&self) -> Vec<Error> {
+        let pairs = self
+            .changes
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| self.changes[i + 1..].iter().map(move |b| (a, b)));
+        pairs
+            .filter_map(|(a, b)| Some((a, b, a.contradicts(b)?)))
+            .map(|(a, b, key)| {
+                Error::usage(format!("{} and {} both change {key}", a.option, b.option))
+                    .hint("give one of them")
+            })
+            .collect()
+    }
+}
+
+/// What was done with a jail.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// Its name now.
+    pub name: JailName,
+    /// Its stop, the change, its start, as far as they were needed; with `dry_run` would be.
+    pub plans: Vec<Plan>,
+    /// A line for each change, in the classic words, then what plugins add.
+    pub messages: Vec<String>,
+}
+
+/// The change of one jail, ready to be made.
+struct Prepared {
+    plan: Plan,
+    definition: Definition,
+    messages: Vec<String>,
+}
+
+impl Prepared {
+    fn is_nothing(&self) -> bool {
+        self.plan.actions().next().is_none()
+    }
+}
+
+impl Engine {
+    /// Changes one jail.
+    ///
+    /// # Errors
+    /// `Bypassed running jail` without [`ConfigRequest::restart`]; all objections; or the first failure. All is as
+    /// before then, and a jail that was stopped for it is started again.
+    pub fn config(&self, name: &JailName, request: &ConfigRequest) -> Result<Configured> {
+        self.require(Need::Files)?;
+        Error::all(request.contradictions()).map_or(Ok(()), Err)?;
+        self.definition(name)?;
+        let running = self.system.find(name.as_str())?.is_some();
+        if running && request.restart {
+            return self.config_running(name, request);
+        }
+        let (change, _) = self.change(name, request, false, true)?;
+        Ok(done(name, request, change))
+    }
+
+    /// Stop, change, start: the change is checked before anything is stopped.
+    fn config_running(&self, name: &JailName, request: &ConfigRequest) -> Result<Configured> {
+        self.require(Need::Jails)?;
+        let (checked, places) = self.change(name, request, true, self.dry_run)?;
+        if checked.is_nothing() {
+            return Ok(done(name, request, checked));
+        }
+        let Outcome::Done(stop) = self.stop(name, StopRequest::default())? else {
+            return self.config(name, request);
+        };
+        if self.dry_run {
+            let definition = checked.definition.clone();
+            let mut done = done(name, request, checked);
+            done.plans.insert(0, *stop);
+            let mut start = self.plan_start(name, &definition, &places)?;
+            start.title = format!("start {}", done.name);
+            done.plans.push(start);
+            return Ok(done);
+        }
+        let changed = self.change(name, request, false, true);
+        let now = match (&changed, &request.rename) {
+            (Ok(_), Some(new)) => new,
+            _ => name,
+        };
+        let started = self.start(now);
+        let (change, _) = changed.map_err(|mut e| {
+            e.more.extend(started.as_ref().err().cloned());
+            e
+        })?;
+        let mut done = done(name, request, change);
+        done.plans.insert(0, *stop);
+        if let Outcome::Done(start) = started? {
+            done.plans.push(*start);
+        }
+        Ok(done)
+    }
+
+    /// Plans the change under the locks, and makes it where `perform`. `running` says that the jail may run meanwhile.
+    fn change(
+        &self,
+        name: &JailName,
+        request: &ConfigRequest,
+        running: bool,
+        perform: bool,
+    ) -> Result<(Prepared, Places)> {
+        let _locks = self.config_locks(name)?;
+        // Read again: it is only certain under the lock.
+        let definition = self.definition(name)?;
+        if !running && self.system.find(name.as_str())?.is_some() {
+            return Err(Error::new(format!("Bypassed running jail {name}"))
+                .hint("add --restart, which stops it, changes it and starts it again"));
+        }
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        let change = self.plan_config(name, &definition, request, &places)?;
+        if perform && change.is_nothing() {
+            change.plan.warnings.iter().for_each(|w| self.warn(w));
+        } else if perform {
+            self.perform(&change.plan)?;
+        }
+        Ok((change, places))
+    }
+
+    fn config_locks(&self, name: &JailName) -> Result<Vec<Lock>> {
+        let own = self.lock(&jail_lock(name))?;
+        let names = self.wait_lock("definitions")?;
+        Ok(own.into_iter().chain(names).collect())
+    }
+
+    fn plan_config(
+        &self,
+        name: &JailName,
+        old: &Definition,
+        request: &ConfigRequest,
+        places: &Places,
+    ) -> Result<Prepared> {
+        let mut definition = old.clone();
+        let mut messages = Vec::new();
+        let mut warnings = Vec::new();
+        let mut objections = Vec::new();
+        for change in &request.changes {
+            let changed = change.apply(&mut definition);
+            messages.push(change.message(name, changed));
+            if changed {
+                warnings.extend(change.warning(name));
+                objections.extend(self.against(name, change, &definition));
+            }
+        }
+        let question = Question {
+            event: Event::Config,
+            name,
+            definition: &definition,
+            options: &request.options,
+            duplicate: false,
+            new_name: None,
+            places,
+        };
+        let gathered = gather(self, &question, objections)?;
+        self.check_changes(name, &definition, &gathered)?;
+        apply(&mut definition, &gathered);
+        let mut plan = Plan {
+            title: format!("config {name}"),
+            lock: jail_lock(name),
+            places: places.clone(),
+            steps: [gathered.pre, gathered.post].concat(),
+            commit: gathered.commit,
+            cleanup: gathered.cleanup,
+            warnings: [warnings, gathered.warnings].concat(),
+            notes: gathered.notes,
+        };
+        if definition != *old {
+            plan.commit.push(Action::WriteDefinition {
+                name: name.to_string(),
+                text: definition.to_text(),
+            });
+        }
+        Ok(Prepared {
+            plan,
+            definition,
+            messages,
+        })
+    }
+
+    /// What the system has against a change: one reason, with the option that asked for it.
+    fn against(&self, name: &JailName, change: &Change, definition: &Definition) -> Option<Error> {
+        let keys = change.keys();
+        let of_it = |key: &String| Some((key.clone(), definition.params.get(key)?.clone()));
+        let refused = self
+            .system
+            .refused_params(&keys.iter().filter_map(of_it).collect());
+        let first = keys.iter().find_map(|k| refused.iter().find(|(r, _)| r == k))?;
+        let (key, why) = first;
+        Some(
+            Error::new(format!("config {} {name}: parameter {key}: {why}", change.option))
+                .hint(format!("qjail help params {key} explains the parameter")),
+        )
+    }
+
+    /// What the system has against the parameters that plugins set.
+    fn check_changes(&self, name: &JailName, definition: &Definition, gathered: &Gathered) -> Result<()> {
+        let changed = |(key, value): (&String, &Option<ParamValue>)| {
+            let value = value.clone().filter(|v| definition.params.get(key) != Some(v))?;
+            Some((key.clone(), value))
+        };
+        self.check_params(name, &gathered.params.iter().filter_map(changed).collect())
+    }
+}
+
+/// What plugins want in the definition.
+fn apply(definition: &mut Definition, gathered: &Gathered) {
+    apply_params(&mut definition.params, &gathered.params);
+    definition.plugins.extend(gathered.keep.clone());
+    definition
+        .plugins
+        .retain(|plugin, kept| !(kept.is_empty() && gathered.keep.contains_key(plugin)));
+}
+
+fn done(name: &JailName, request: &ConfigRequest, change: Prepared) -> Configured {
+    let mut messages = change.messages;
+    messages.extend(change.plan.notes.iter().cloned());
+    Configured {
+        name: request.rename.as_ref().unwrap_or(name).clone(),
+        plans: vec![change.plan],
+        messages,
+    }
+}
