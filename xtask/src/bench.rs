@@ -46,6 +46,8 @@ struct Bench {
     /// Plugins as shared objects.
     bare: PathBuf,
     home: PathBuf,
+    /// A file system of its own, so that both of a pair find the same one and nobody else uses it.
+    disk: PathBuf,
     root: PathBuf,
 }
 
@@ -53,9 +55,10 @@ impl Bench {
     fn new() -> Result<Self> {
         let home = target().join("bench");
         // A plugin is only loaded from directories that nobody but root can write to.
-        let root = PathBuf::from("/var/lib/qjail-bench");
+        let disk = PathBuf::from("/var/lib/qjail-bench");
         std::fs::create_dir_all(&home)?;
-        let _ = std::fs::remove_dir_all(&root);
+        fresh_disk(&disk, &home.join("disk.img"))?;
+        let root = disk.join("root");
         std::fs::create_dir_all(&root)?;
         let keep = |built: PathBuf, name: &str| -> Result<PathBuf> {
             let kept = home.join(name);
@@ -69,6 +72,7 @@ impl Bench {
             program,
             bare,
             home,
+            disk,
             root,
         };
         bench.quiet(&["install", "--from-host"])?;
@@ -89,43 +93,50 @@ impl Bench {
         self.root.join("var/lib/qjail/jails")
     }
 
+    /// Both make a new copy in each round and nothing is removed in between: ext4 without a journal passes over inodes
+    /// that were freed in the last seconds one by one, which would be all that is measured.
     fn create(&self) -> Result<()> {
         let template = std::fs::canonicalize(self.jails().join("template"))?;
-        let copy = self.home.join("copy");
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            ours.push(time(&mut self.qjail(&["create", "--quiet", "bench"]))?);
-            self.quiet(&["delete", "bench"])?;
-            theirs.push(time(&mut cp(&template, &copy))?);
-            std::fs::remove_dir_all(&copy)?;
+        for round in 0..ROUNDS {
+            let name = format!("bench-{round}");
+            ours.push(time(&mut self.qjail(&["create", "--quiet", &name]))?);
+            theirs.push(time(&mut cp(
+                &template,
+                &self.disk.join(format!("copy-{round}")),
+            ))?);
         }
         report("create a thin jail / cp -a of the template", ours, theirs);
+        for round in 0..ROUNDS {
+            self.quiet(&["delete", &format!("bench-{round}")])?;
+            std::fs::remove_dir_all(self.disk.join(format!("copy-{round}")))?;
+        }
         Ok(())
     }
 
     fn install(&self) -> Result<()> {
         let archive = self.archive()?;
         let name = archive.display().to_string();
-        let root = self.root.with_extension("install");
-        let out = self.home.join("out");
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            let _ = std::fs::remove_dir_all(&root);
+        let place = |what: &str, round: usize| self.disk.join(format!("{what}-{round}"));
+        for round in 0..5 {
             let mut install = Command::new(&self.program);
             install
-                .env("QJAIL_ROOT", &root)
+                .env("QJAIL_ROOT", place("install", round))
                 .args(["install", "--quiet", &name]);
             ours.push(time(&mut install)?);
-            let _ = std::fs::remove_dir_all(&out);
+            let out = place("out", round);
             std::fs::create_dir_all(&out)?;
             theirs.push(time(&mut command(
                 "tar",
                 &["-xJf", &name, "-C", &out.display().to_string()],
             ))?);
         }
-        let _ = std::fs::remove_dir_all(&root);
-        let _ = std::fs::remove_dir_all(&out);
         report("install a multi-block .txz / tar -xJf", ours, theirs);
+        for round in 0..5 {
+            std::fs::remove_dir_all(place("install", round))?;
+            std::fs::remove_dir_all(place("out", round))?;
+        }
         Ok(())
     }
 
@@ -148,7 +159,7 @@ impl Bench {
     }
 
     fn list(&self) -> Result<()> {
-        let root = self.root.with_extension("list");
+        let root = self.disk.join("list");
         let dir = root.join("etc/qjail/jails.d");
         std::fs::create_dir_all(&dir)?;
         for i in 0..1000 {
@@ -214,14 +225,17 @@ impl Bench {
             "bench",
         ])?;
         let bundle = self.bundle()?;
+        let crun = Crun::new()?;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(time(&mut self.qjail(&["start", "--quiet", "bench"]))?);
             self.quiet(&["stop", "--force", "bench"])?;
-            theirs.push(time(&mut command(
-                "crun",
-                &["run", "-b", &bundle.display().to_string(), "qjail-bench"],
-            ))?);
+            theirs.push(time(&mut crun.command(&[
+                "run",
+                "-b",
+                &bundle.display().to_string(),
+                "qjail-bench",
+            ]))?);
         }
         self.quiet(&["delete", "bench"])?;
         report("start a jail / crun run of the same root", ours, theirs);
@@ -263,7 +277,59 @@ impl Bench {
 
     fn clear(&self) -> Result<()> {
         let _ = self.quiet(&["stop", "--force"]);
-        std::fs::remove_dir_all(&self.root).context("clear up")
+        run(&mut command("umount", &[&self.disk.display().to_string()]))?;
+        std::fs::remove_file(self.home.join("disk.img")).context("clear up")
+    }
+}
+
+/// Mounts a new ext4 file system at `disk`.
+fn fresh_disk(disk: &Path, image: &Path) -> Result<()> {
+    let (disk_name, image_name) = (disk.display().to_string(), image.display().to_string());
+    // One that an interrupted run has left.
+    let _ = read(&mut command("umount", &[&disk_name]));
+    let _ = std::fs::remove_file(image);
+    std::fs::create_dir_all(disk)?;
+    std::fs::File::create(image)?.set_len(8 << 30)?;
+    run(&mut command(
+        "mkfs.ext4",
+        &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", &image_name],
+    ))?;
+    run(&mut command("mount", &["-o", "loop", &image_name, &disk_name]))
+}
+
+/// Runs crun where it finds cgroups as it wants them: it refuses the hybrid of v1 and v2 that some machines have.
+struct Crun {
+    keeper: std::process::Child,
+}
+
+impl Crun {
+    fn new() -> Result<Self> {
+        let script = "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; echo; exec sleep 600";
+        let mut keeper = command("unshare", &["-m", "--propagation", "private", "sh", "-c", script])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        let mut ready = [0];
+        let out = keeper.stdout.as_mut().context("no output")?;
+        std::io::Read::read_exact(out, &mut ready)?;
+        Ok(Self { keeper })
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let pid = self.keeper.id().to_string();
+        let mut all = command(
+            "nsenter",
+            &["-t", &pid, "-m", "crun", "--cgroup-manager=disabled"],
+        );
+        all.args(args);
+        all
+    }
+}
+
+impl Drop for Crun {
+    fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
     }
 }
 
