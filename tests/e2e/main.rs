@@ -12,3 +12,4 @@ mod locks;
 mod network;
 mod plans;
 mod plugins;
+mod sysvipc;

@@ -23,6 +23,9 @@ enum Rule {
     HostName,
 }
 
+/// The kinds of System V objects.
+const IPC: [&str; 3] = ["sysvshm", "sysvsem", "sysvmsg"];
+
 const NO_FILE_SYSTEMS: &str = "a jail can not mount file systems on Linux";
 const NO_COUNTERPART: &str = "Linux has no counterpart";
 const ADDRESSES_RULE: &str = "on Linux a jail has exactly the addresses of ip4.addr and ip6.addr";
@@ -213,10 +216,18 @@ const TABLE: &[(&str, Rule)] = &[
 
 /// Parameters that Linux can not carry out, with the reason for each.
 pub(crate) fn refused_by_linux(params: &Params) -> Vec<(String, String)> {
-    params
+    let alone = params
         .iter()
-        .filter_map(|(key, value)| refusal(key, value).map(|why| (key.to_owned(), why)))
-        .collect()
+        .filter_map(|(key, value)| refusal(key, value).map(|why| (key.to_owned(), why)));
+    alone.chain(mixed_ipc(params)).collect()
+}
+
+/// The three kinds of System V objects live in one namespace; what is off is off by itself.
+fn mixed_ipc(params: &Params) -> Option<(String, String)> {
+    let with = |value| IPC.into_iter().find(|key| params.text(key) == Some(value));
+    let (own, shared) = (with("new")?, with("inherit")?);
+    let why = format!("can not be `new` while {shared} is `inherit`: on Linux they are one namespace");
+    Some((own.to_owned(), why))
 }
 
 fn refusal(key: &str, value: &ParamValue) -> Option<String> {
@@ -358,6 +369,30 @@ mod tests {
             let text = refused(key, value).unwrap_or_default();
             assert!(text.starts_with(key) && text.contains(why), "{key}: {text}");
         }
+    }
+
+    #[test]
+    fn the_kinds_of_system_v_objects_are_new_together_or_shared_together() {
+        let of = |values: [&str; 3]| {
+            let params: Params = IPC
+                .map(str::to_owned)
+                .into_iter()
+                .zip(values.map(ParamValue::from))
+                .collect();
+            refused_by_linux(&params)
+        };
+        for good in [
+            ["new"; 3],
+            ["inherit"; 3],
+            ["new", "disable", "new"],
+            ["disable", "inherit", "disable"],
+        ] {
+            assert_eq!(of(good), [], "{good:?}");
+        }
+        let refused = of(["inherit", "disable", "new"]);
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].0, "sysvmsg");
+        assert!(refused[0].1.contains("sysvshm is `inherit`"), "{refused:?}");
     }
 
     #[test]

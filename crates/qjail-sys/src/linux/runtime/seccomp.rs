@@ -6,7 +6,9 @@
 //! docker: they reach processes of the jail only.
 //!
 //! `clone3` answers ENOSYS, so that the C library falls back to `clone`, whose flags a filter can see. Calls of another
-//! architecture end the process; those of x32 answer ENOSYS.
+//! architecture end the process; those of x32 answer ENOSYS. So do the calls of a kind of System V objects that the jail
+//! does not have, as in a jail of FreeBSD (shmget(2)), and POSIX message queues where the ipc namespace is the host's:
+//! nobody asked for them.
 
 use std::collections::BTreeMap;
 
@@ -108,18 +110,29 @@ const SYSV_MSG: &[i64] = &[
     libc::SYS_msgrcv,
     libc::SYS_msgctl,
 ];
+const POSIX_QUEUES: &[i64] = &[libc::SYS_mq_open, libc::SYS_mq_unlink];
 
 /// The filters of a jail, to be installed one after the other.
 ///
 /// # Errors
 /// When this machine's architecture is none that filters can be made for.
 pub(super) fn filters(isolation: Isolation) -> Result<Vec<BpfProgram>, BackendError> {
-    let absent: Rules = [(libc::SYS_clone3, Vec::new())].into();
-    let mut absent = compile(absent, libc::ENOSYS)?;
+    let mut absent = compile(absent(isolation), libc::ENOSYS)?;
     if cfg!(target_arch = "x86_64") {
         absent.splice(0..0, refuse_x32());
     }
-    Ok(vec![compile(refused(isolation)?, libc::EPERM)?, absent])
+    Ok(vec![compile(refused()?, libc::EPERM)?, absent])
+}
+
+/// The calls that do not exist for the jail.
+fn absent(isolation: Isolation) -> Rules {
+    let kinds = isolation.sysv().into_iter().zip([SYSV_SHM, SYSV_SEM, SYSV_MSG]);
+    let disabled = kinds
+        .filter(|(ipc, _)| *ipc == Ipc::Disable)
+        .map(|(_, calls)| calls);
+    let queues = isolation.shares_ipc().then_some(POSIX_QUEUES);
+    let calls = disabled.chain(queues).flatten().chain(&[libc::SYS_clone3]);
+    calls.map(|call| (*call, Vec::new())).collect()
 }
 
 fn compile(rules: Rules, errno: i32) -> Result<BpfProgram, BackendError> {
@@ -128,17 +141,12 @@ fn compile(rules: Rules, errno: i32) -> Result<BpfProgram, BackendError> {
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine)?.try_into()
 }
 
-fn refused(isolation: Isolation) -> Result<Rules, BackendError> {
+fn refused() -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED
         .iter()
         .chain(REFUSED_HERE)
         .map(|call| (*call, Vec::new()))
         .collect();
-    for (kind, calls) in isolation.sysv().into_iter().zip([SYSV_SHM, SYSV_SEM, SYSV_MSG]) {
-        if kind == Ipc::Disable {
-            rules.extend(calls.iter().map(|call| (*call, Vec::new())));
-        }
-    }
     let bits = |flags: &[i32]| {
         flags
             .iter()
@@ -220,16 +228,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn system_v_calls_are_refused_by_kind() {
-        let open = Isolation {
-            sysvshm: Ipc::New,
-            sysvsem: Ipc::Inherit,
+    fn system_v_calls_are_absent_by_kind() {
+        let with = |sysvshm, sysvsem| Isolation {
+            sysvshm,
+            sysvsem,
             ..Isolation::default()
         };
-        let rules = refused(open).unwrap();
-        assert!(!rules.contains_key(&libc::SYS_shmget));
+        let rules = absent(with(Ipc::New, Ipc::Disable));
+        assert!(!rules.contains_key(&libc::SYS_shmget) && !rules.contains_key(&libc::SYS_mq_open));
+        assert!(rules.contains_key(&libc::SYS_semop) && rules.contains_key(&libc::SYS_msgget));
+        let rules = absent(with(Ipc::Disable, Ipc::Inherit));
+        assert!(rules.contains_key(&libc::SYS_shmget) && rules.contains_key(&libc::SYS_mq_open));
         assert!(!rules.contains_key(&libc::SYS_semop));
-        assert!(rules.contains_key(&libc::SYS_msgget));
     }
 
     #[test]

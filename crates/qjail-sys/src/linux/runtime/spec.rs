@@ -20,7 +20,7 @@ pub(crate) struct Mount {
 /// What a jail may do with one kind of System V objects, see `sysvshm` in jail(8).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ipc {
-    /// The calls are refused with EPERM.
+    /// The calls answer ENOSYS.
     #[default]
     Disable,
     /// The calls work on objects of the jail's own.
