@@ -5,6 +5,11 @@ use qjail_model::{ParamValue, Params};
 /// Why there is no rc.conf(5) to read or change.
 pub(crate) const NO_RC_CONF: &str = "there is no rc.conf on Linux";
 
+/// Whether the jail has a network stack of its own (`vnet`).
+pub(crate) fn is_vnet(params: &Params) -> bool {
+    params.is_on("vnet") || params.text("vnet") == Some("new")
+}
+
 /// What Linux does with a parameter.
 enum Rule {
     /// It is carried out, or is the harmless default of both systems, whatever its value.
@@ -48,13 +53,17 @@ const TABLE: &[(&str, Rule)] = &[
     (
         "vnet",
         Rule::Only(
-            &["inherit", "disable", "false", "0"],
-            "a network stack of FreeBSD's kind is not available on Linux",
+            &["new", "true", "1", "inherit", "disable", "false", "0"],
+            "it is `new` or `inherit`",
         ),
     ),
     (
         "vnet.interface",
-        Rule::Only(&[], "a network stack of FreeBSD's kind is not available on Linux"),
+        Rule::Only(
+            &[],
+            "on Linux the interface of a jail with a network stack is made at its start; `interface` names the bridge or \
+             the network card that it is connected to",
+        ),
     ),
     ("exec.start", Rule::Any),
     ("exec.stop", Rule::Any),
@@ -314,6 +323,7 @@ mod tests {
             ("sysvsem", "inherit"),
             ("children.max", "0"),
             ("vnet", "inherit"),
+            ("vnet", "new"),
         ] {
             assert_eq!(refused(key, value), None, "{key}");
         }
@@ -355,7 +365,8 @@ mod tests {
             ("exec.fib", "1", "routing table"),
             ("exec.prestart", "reboot", "on the host"),
             ("osrelease", "14.0-RELEASE", "version"),
-            ("vnet", "new", "network stack"),
+            ("vnet", "yes", "`new` or `inherit`"),
+            ("vnet.interface", "eth1", "`interface` names"),
             ("ip4", "inherit", "exactly the addresses"),
             ("children.max", "5", "jails inside jails"),
             ("cpuset.id", "3", "processor sets"),

@@ -10,10 +10,7 @@ use crate::{JailSpec, Result, SysError, addresses};
 /// From 15.0 on a member of a bridge may have no address (`net.link.bridge.member_ifaddrs`).
 const MEMBERS_WITHOUT_ADDRESSES: u32 = 1_500_000;
 
-/// Whether the jail has a network stack of its own.
-pub(crate) fn is_vnet(params: &Params) -> bool {
-    params.is_on("vnet") || params.text("vnet") == Some("new")
-}
+pub(crate) use crate::params::is_vnet;
 
 /// Whether its interface is to be made: it is not where the definition names one.
 pub(crate) fn needs_pair(params: &Params) -> bool {

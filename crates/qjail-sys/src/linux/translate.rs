@@ -47,6 +47,7 @@ fn isolation(params: &Params) -> Isolation {
     };
     Isolation {
         raw_sockets: params.is_on("allow.raw_sockets"),
+        vnet: crate::params::is_vnet(params),
         sysvshm: ipc("sysvshm"),
         sysvsem: ipc("sysvsem"),
         sysvmsg: ipc("sysvmsg"),

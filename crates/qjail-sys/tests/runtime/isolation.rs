@@ -18,6 +18,7 @@ pub(crate) const ALL: &[Test] = &[
         other_architectures,
     ),
     ("system_v_ipc_follows_its_parameters", system_v),
+    ("root_configures_a_stack_of_its_own_and_no_other", own_stack),
     ("process_1_shows_nothing_and_cannot_be_hurt", process_one),
     ("devices_that_the_jail_makes_do_not_work", devices),
     ("read_only_mounts_are_read_only_all_the_way_down", read_only),
@@ -213,6 +214,121 @@ fn system_v() {
     unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
     assert_eq!(unseen, libc::ENOENT);
     assert_eq!(seen, 0);
+}
+
+/// A bridge of the host, which a jail must not get at.
+struct Victim(String);
+
+impl Victim {
+    fn new() -> Victim {
+        let victim = Victim(format!("qjv{}", std::process::id()));
+        assert!(ip(&["link", "add", &victim.0, "type", "bridge"]));
+        victim
+    }
+
+    fn is_there(&self) -> bool {
+        Path::new("/sys/class/net").join(&self.0).exists()
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        ip(&["link", "delete", &self.0]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    std::process::Command::new("ip")
+        .args(arguments)
+        .status()
+        .unwrap()
+        .success()
+}
+
+/// Has netlink remove an interface of the network namespace that is number 0 here, which is what the other end of the
+/// first veth(4) is in: the error number.
+const REMOVE_OUTSIDE: &str = r#"
+socket(S, 16, 3, 0) or die "socket: $!";
+bind(S, pack("SSLL", 16, 0, 0, 0)) or die "bind: $!";
+my $name = "$ARGV[0]\0"; $name .= "\0" x (-length($name) % 4);
+my $body = pack("CCSlLL", 0, 0, 0, 0, 0, 0) . pack("SS", 4 + length("$ARGV[0]\0"), 3) . $name . pack("SSl", 8, 46, 0);
+send(S, pack("LSSLL", 16 + length($body), 17, 5, 1, 0) . $body, 0) or die "send: $!";
+recv(S, my $answer, 4096, 0);
+print -unpack("l", substr($answer, 16, 4));
+"#;
+
+fn own_stack() {
+    let jail = Jail::with(|s| {
+        s.isolation.vnet = true;
+        s.exec_start = vec!["ip link set lo up && readlink /proc/self/ns/user > /tmp/start".into()];
+    });
+    let end = format!("qjs{}", std::process::id());
+    let wire = &mut |pid: i32| {
+        let made = ip(&[
+            "link",
+            "add",
+            &end,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            &pid.to_string(),
+        ]);
+        made.then_some(()).ok_or_else(|| "no veth".to_owned())
+    };
+    jail.runtime.start(&jail.spec, &|| false, wire).unwrap();
+    let users = jail.sh("readlink /proc/self/ns/user");
+    assert_eq!(jail.sh("cat /tmp/start"), users, "exec is where exec.start was");
+    assert_ne!(Path::new(&users), fs::read_link("/proc/self/ns/user").unwrap());
+    assert_eq!(
+        jail.sh("grep ^CapBnd /proc/self/status"),
+        "CapBnd:\t00000000a80435fb"
+    );
+    let shown = jail.sh("ip address add 10.9.8.7/24 dev eth0 && ip -4 address show eth0");
+    assert!(shown.contains("inet 10.9.8.7/24"), "{shown}");
+    // Everybody has the number they have outside.
+    assert_eq!(
+        jail.sh("touch /tmp/x; chown 4711:1234 /tmp/x; stat -c %u:%g /tmp/x"),
+        "4711:1234"
+    );
+    let x = jail.root().join("tmp/x");
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(x).unwrap()),
+        4711
+    );
+
+    let victim = Victim::new();
+    fs::write(jail.root().join("tmp/remove.pl"), REMOVE_OUTSIDE).unwrap();
+    let netnsid = jail.sh("ip link show eth0");
+    assert!(
+        netnsid.contains("link-netnsid 0"),
+        "the attack needs it: {netnsid}"
+    );
+    assert_eq!(
+        jail.sh(&format!("perl /tmp/remove.pl {}", victim.0)),
+        libc::EACCES.to_string()
+    );
+    assert!(victim.is_there());
+    // Packet filters and IPsec are left out.
+    for protocol in [12, 6] {
+        let socket = format!("perl -e 'print socket(S, 16, 3, {protocol}) ? \"made\" : $!'");
+        assert_eq!(jail.sh(&socket), "Operation not permitted", "{protocol}");
+    }
+    jail.stop();
+    jail.nothing_is_left();
+
+    let plain = Jail::started();
+    assert!(
+        plain
+            .sh("ip address add 10.9.8.7/24 dev lo")
+            .contains("Operation not permitted")
+    );
+    assert_eq!(
+        Path::new(&plain.sh("readlink /proc/self/ns/user")),
+        fs::read_link("/proc/self/ns/user").unwrap()
+    );
 }
 
 fn process_one() {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
@@ -24,6 +25,7 @@ use super::raw;
 use super::roots;
 use super::rundir::RunDir;
 use super::spec::{Attempt, Failure, StartSpec};
+use super::stack::Stack;
 
 /// What the helper is asked to do; the descriptor with it, if any, is the console's log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +100,8 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     }
     hide_groups()?;
     let state = hide_state(&dir)?;
+    let stack = jail.isolation.vnet.then(Stack::new).transpose()?;
+    let network = stack.as_ref().map(Stack::path);
     let (here, there) = Channel::pair().attempt(|| "make a socket".to_owned())?;
     let there = Rc::new(OwnedFd::from(there));
     let first = ProcessOne {
@@ -109,8 +113,10 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
         alive: Rc::new(alive),
         console: console.map(Rc::new),
         doors: Rc::new(doors),
+        stack: stack.map(Rc::new),
     };
-    let mut container = build(jail, &dir.group(), &state, first)?;
+    let spec = oci::spec(jail, &dir.group(), network).map_err(|e| Failure::new("describe the jail", e))?;
+    let mut container = build(jail, &spec, &state, first)?;
     let pid = container
         .pid()
         .map(i32::from)
@@ -205,11 +211,10 @@ fn tmpfs(path: &Path) -> Result<(), Failure> {
     .attempt(|| format!("mount a tmpfs on {}", path.display()))
 }
 
-fn build(jail: &StartSpec, group: &str, state: &Path, first: ProcessOne) -> Result<Container, Failure> {
+fn build(jail: &StartSpec, spec: &Spec, state: &Path, first: ProcessOne) -> Result<Container, Failure> {
     let attempt = format!("make the jail at {}", jail.path.display());
     let bundle = state.join("bundle");
     fs::create_dir(&bundle).attempt(|| format!("make {}", bundle.display()))?;
-    let spec = oci::spec(jail, group).map_err(|e| Failure::new("describe the jail", e))?;
     spec.save(bundle.join("config.json"))
         .map_err(|e| Failure::new("describe the jail", e))?;
     ContainerBuilder::new("jail".to_owned(), SyscallType::default())

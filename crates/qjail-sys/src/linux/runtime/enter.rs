@@ -17,6 +17,7 @@ use super::helper::either;
 use super::program::Program;
 use super::raw::{self, Signals, Wait};
 use super::spec::{Attempt, ExecSpec, Failure, Isolation, plain};
+use super::stack;
 
 /// What the helper is asked to do. With it come the pidfd of process 1 and, without a terminal, the three standard files.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +73,6 @@ fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<i
     let doors = Groups::new(request.group.clone()).doors();
     rustix::thread::move_into_thread_name_spaces(jail.as_fd(), NAMESPACES)
         .attempt(|| "enter the namespaces of the jail".to_owned())?;
-    drop(jail);
     let stdio = if command.tty {
         terminal(caller, request)?
     } else {
@@ -88,12 +88,16 @@ fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<i
     let signals = Signals::new(&[libc::SIGCHLD]).attempt(|| "wait for signals".to_owned())?;
     let (mut trouble, report) = io::pipe().attempt(|| "make a pipe".to_owned())?;
     let Some(child) = raw::fork().attempt(|| "fork".to_owned())? else {
-        let failure = become_command(request, &program, [input, output, errors], &doors, report.as_fd());
+        let kept = Kept {
+            jail: &jail,
+            report: report.as_fd(),
+        };
+        let failure = become_command(request, &program, [input, output, errors], &doors, &kept);
         let text = serde_json::to_vec(&failure).unwrap_or_default();
         let _ = rustix::io::write(&report, &text);
         raw::exit(1)
     };
-    drop((stdio, doors, report));
+    drop((stdio, doors, report, jail));
     let mut text = Vec::new();
     // The pipe closes without a word when the child becomes its program, or said itself why it does not.
     trouble
@@ -177,6 +181,14 @@ fn terminal(caller: &Channel, request: &ExecRequest) -> Result<Vec<OwnedFd>, Fai
     Ok(vec![again()?, again()?, slave])
 }
 
+/// What the child keeps beside its standard files until it is the command.
+#[derive(Debug)]
+struct Kept<'a> {
+    /// Process 1 of the jail.
+    jail: &'a OwnedFd,
+    report: BorrowedFd<'a>,
+}
+
 /// In the child: becomes the command, or tells what could not be done for it. That the command itself cannot be executed
 /// is said where the command's own errors would go, as sh(1) and env(1) do.
 fn become_command(
@@ -184,10 +196,10 @@ fn become_command(
     program: &Program,
     stdio: [&OwnedFd; 3],
     doors: &[OwnedFd],
-    report: BorrowedFd<'_>,
+    kept: &Kept<'_>,
 ) -> Failure {
     cgroup::join(doors);
-    if let Err(failure) = set_up(request, stdio, report) {
+    if let Err(failure) = set_up(request, stdio, kept) {
         return failure;
     }
     let (status, why) = program.execute();
@@ -200,7 +212,7 @@ fn become_command(
 fn set_up(
     request: &ExecRequest,
     [input, output, errors]: [&OwnedFd; 3],
-    report: BorrowedFd<'_>,
+    kept: &Kept<'_>,
 ) -> Result<(), Failure> {
     let attempt = || "prepare the command".to_owned();
     let command = &request.command;
@@ -209,9 +221,12 @@ fn set_up(
     rustix::stdio::dup2_stdin(input).attempt(attempt)?;
     rustix::stdio::dup2_stdout(output).attempt(attempt)?;
     rustix::stdio::dup2_stderr(errors).attempt(attempt)?;
-    raw::close_all_but(&[report.as_raw_fd()]).attempt(attempt)?;
+    raw::close_all_but(&[kept.report.as_raw_fd(), kept.jail.as_raw_fd()]).attempt(attempt)?;
     if command.tty {
         raw::take_terminal(rustix::stdio::stdin()).attempt(|| "take the terminal".to_owned())?;
+    }
+    if request.isolation.vnet {
+        stack::enter_that_of(kept.jail.as_fd())?;
     }
     harden::restrict(request.isolation)?;
     become_user(command)?;

@@ -23,7 +23,10 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 
 /// The capabilities of a jail's root.
 pub(super) fn capabilities(isolation: Isolation) -> CapabilitySet {
-    if isolation.raw_sockets {
+    if isolation.vnet {
+        // Raw sockets too, as in FreeBSD (prison_priv_check(9)). Both count in the jail's own user namespace only.
+        CAPABILITIES | CapabilitySet::NET_RAW | CapabilitySet::NET_ADMIN
+    } else if isolation.raw_sockets {
         CAPABILITIES | CapabilitySet::NET_RAW
     } else {
         CAPABILITIES

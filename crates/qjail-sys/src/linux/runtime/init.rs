@@ -26,6 +26,7 @@ use super::program::Program;
 use super::raw::{self, Signals, Wait};
 use super::roots;
 use super::spec::{Attempt, Failure, Isolation};
+use super::stack::{self, Stack};
 
 /// What process 1 tells the helper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,6 +90,8 @@ pub(super) struct ProcessOne {
     pub(super) console: Option<Rc<OwnedFd>>,
     /// To join the jail's control groups through.
     pub(super) doors: Rc<Vec<OwnedFd>>,
+    /// The network stack that the jail's root configures, if it does.
+    pub(super) stack: Option<Rc<Stack>>,
 }
 
 impl Executor for ProcessOne {
@@ -113,6 +116,23 @@ impl Executor for ProcessOne {
 impl ProcessOne {
     fn prepare(&self) -> Result<(), Failure> {
         self.not_ours.into_iter().map(raw::own).for_each(drop);
+        self.tie_to_helper()?;
+        fcntl_lock(&self.alive, FlockOperation::NonBlockingLockExclusive)
+            .attempt(|| "lock the file that tells that the jail runs".to_owned())?;
+        cgroup::join(&self.doors);
+        raw::unshare_groups().attempt(|| "make a namespace of control groups".to_owned())?;
+        confine_devices()?;
+        if let Some(stack) = &self.stack {
+            stack::enter(stack.users.as_fd())?;
+            // Other rights may have loosened it.
+            self.tie_to_helper()?;
+        }
+        harden::restrict(self.isolation)?;
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).attempt(|| "hide process 1".to_owned())
+    }
+
+    /// This process ends with its helper for as long as the start lasts.
+    fn tie_to_helper(&self) -> Result<(), Failure> {
         set_parent_process_death_signal(Some(Signal::KILL))
             .attempt(|| "tie process 1 to its helper".to_owned())?;
         // The helper may have died before that. Its sockets do not tell: others may hold copies for a moment.
@@ -124,13 +144,7 @@ impl ProcessOne {
         if poll(&mut helper, Some(&nothing)).is_ok_and(|ready| ready > 0) {
             return Err(Failure::new("start process 1", "its helper has ended"));
         }
-        fcntl_lock(&self.alive, FlockOperation::NonBlockingLockExclusive)
-            .attempt(|| "lock the file that tells that the jail runs".to_owned())?;
-        cgroup::join(&self.doors);
-        raw::unshare_groups().attempt(|| "make a namespace of control groups".to_owned())?;
-        confine_devices()?;
-        harden::restrict(self.isolation)?;
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).attempt(|| "hide process 1".to_owned())
+        Ok(())
     }
 
     fn run(&self) -> io::Result<()> {

@@ -44,6 +44,7 @@ mod rundir;
 mod seccomp;
 mod session;
 mod spec;
+mod stack;
 mod stdio;
 mod stop;
 

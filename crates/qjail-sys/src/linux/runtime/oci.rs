@@ -39,7 +39,8 @@ const READ_ONLY: &[&str] = &[
 ///
 /// Capabilities and the filter of system calls are not in it: process 1 sees to them itself, after it took the last
 /// steps that need them.
-pub(super) fn spec(jail: &StartSpec, group: &str) -> Result<Spec, OciSpecError> {
+/// Where `network` is given, the jail gets that network namespace and no new one.
+pub(super) fn spec(jail: &StartSpec, group: &str, network: Option<PathBuf>) -> Result<Spec, OciSpecError> {
     let root = RootBuilder::default()
         .path(jail.path.clone())
         .readonly(false)
@@ -61,7 +62,13 @@ pub(super) fn spec(jail: &StartSpec, group: &str) -> Result<Spec, OciSpecError> 
         .namespaces(
             namespaces(jail.isolation)
                 .into_iter()
-                .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+                .map(|kind| {
+                    let builder = LinuxNamespaceBuilder::default().typ(kind);
+                    match &network {
+                        Some(path) if kind == LinuxNamespaceType::Network => builder.path(path).build(),
+                        _ => builder.build(),
+                    }
+                })
                 .collect::<Result<Vec<_>, _>>()?,
         )
         .cgroups_path(Path::new("/qjail").join(group))

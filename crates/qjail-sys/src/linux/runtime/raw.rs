@@ -76,6 +76,13 @@ pub(super) fn unshare_groups() -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }?)
 }
 
+/// A user namespace and, belonging to it, a network namespace.
+pub(super) fn unshare_stack() -> io::Result<()> {
+    use rustix::thread::UnshareFlags;
+    // SAFETY: the flags do not concern descriptors, and there is one thread.
+    Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET) }?)
+}
+
 /// Sets attributes (`MOUNT_ATTR_*`) of the mount at `fd`, of all below it too where `recursive`; mount_setattr(2).
 pub(super) fn mount_setattr(fd: BorrowedFd<'_>, recursive: bool, set: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {

@@ -92,6 +92,10 @@ const CLONE_NEWTIME: i32 = 0x80;
 /// Values of personality(2) that docker allows: Linux, Linux with 32 bit addresses, uname of 2.6, both, and "tell".
 const PERSONALITIES: &[u64] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
+/// Netlink protocols that a jail with a network stack of its own has no use for, and that NET_ADMIN would open: packet
+/// filters (nftables) and IPsec policies, where most holes of recent years were.
+const PACKET_RULES: &[i32] = &[libc::NETLINK_NETFILTER, libc::NETLINK_XFRM];
+
 const SYSV_SHM: &[i64] = &[
     libc::SYS_shmget,
     libc::SYS_shmat,
@@ -121,7 +125,7 @@ pub(super) fn filters(isolation: Isolation) -> Result<Vec<BpfProgram>, BackendEr
     if cfg!(target_arch = "x86_64") {
         absent.splice(0..0, refuse_x32());
     }
-    Ok(vec![compile(refused()?, libc::EPERM)?, absent])
+    Ok(vec![compile(refused(isolation)?, libc::EPERM)?, absent])
 }
 
 /// The calls that do not exist for the jail.
@@ -141,7 +145,7 @@ fn compile(rules: Rules, errno: i32) -> Result<BpfProgram, BackendError> {
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine)?.try_into()
 }
 
-fn refused() -> Result<Rules, BackendError> {
+fn refused(isolation: Isolation) -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED
         .iter()
         .chain(REFUSED_HERE)
@@ -159,10 +163,14 @@ fn refused() -> Result<Rules, BackendError> {
         libc::SYS_ioctl,
         vec![equals(1, libc::TIOCSTI)?, equals(1, libc::TIOCLINUX)?],
     );
-    rules.insert(
-        libc::SYS_socket,
-        vec![equals(0, u64::from(libc::AF_VSOCK.unsigned_abs()))?],
-    );
+    let mut sockets = vec![SeccompRule::new(vec![is(0, libc::AF_VSOCK)?])?];
+    if isolation.vnet {
+        for protocol in PACKET_RULES {
+            let rule = vec![is(0, libc::AF_NETLINK)?, is(2, *protocol)?];
+            sockets.push(SeccompRule::new(rule)?);
+        }
+    }
+    rules.insert(libc::SYS_socket, sockets);
     let odd = PERSONALITIES
         .iter()
         .map(|p| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *p));
@@ -192,6 +200,11 @@ fn equals(argument: u8, value: u64) -> Result<SeccompRule, BackendError> {
         SeccompCmpOp::Eq,
         value,
     )?])
+}
+
+fn is(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
+    let value = u64::from(value.unsigned_abs());
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
 }
 
 /// x32 calls have the architecture of the machine and a bit of their own in the number; see seccomp(2).

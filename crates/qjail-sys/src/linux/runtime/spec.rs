@@ -34,6 +34,9 @@ pub(crate) enum Ipc {
 pub(crate) struct Isolation {
     /// `allow.raw_sockets`: the capability NET_RAW.
     pub(crate) raw_sockets: bool,
+    /// `vnet`: root configures the jail's network stack. Jails started by an earlier version have no word of it.
+    #[serde(default)]
+    pub(crate) vnet: bool,
     /// `sysvshm`.
     pub(crate) sysvshm: Ipc,
     /// `sysvsem`.
