@@ -1,6 +1,7 @@
 //! What the core itself can do beside the steps of plugins, and how each is shown.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use qjail_model::Definition;
 use qjail_plugin_api::{At, IfExists, RcChange, Step};
@@ -49,6 +50,13 @@ pub enum Action {
     Forget {
         /// How it was started.
         spec: Box<JailSpec>,
+    },
+    /// Give a jail's console log the name that goes with the jail's new one.
+    MoveLog {
+        /// The log.
+        from: PathBuf,
+        /// Its new name; an older log of that name goes.
+        to: PathBuf,
     },
     /// Stop a jail.
     StopJail {
@@ -112,6 +120,7 @@ impl fmt::Display for Action {
                 })
             }
             Self::Forget { spec } => write!(f, "remove the console log of {}", spec.name),
+            Self::MoveLog { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
             Self::StopJail {
                 spec, force: true, ..
             } => write!(f, "kill jail {}", spec.name),

@@ -41,6 +41,22 @@ pub(crate) struct Gathered {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Gathered {
+    /// With what another question was answered, behind it.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.params.extend(other.params);
+        self.keep.extend(other.keep);
+        self.mounts.extend(other.mounts);
+        self.pre.extend(other.pre);
+        self.post.extend(other.post);
+        self.commit.extend(other.commit);
+        self.cleanup.extend(other.cleanup);
+        self.notes.extend(other.notes);
+        self.warnings.extend(other.warnings);
+        self
+    }
+}
+
 /// Resolves, validates and plans. `objections` are those of the core; all are reported together.
 ///
 /// # Errors

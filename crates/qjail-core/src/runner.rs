@@ -153,6 +153,7 @@ impl Runner<'_> {
                 system.cleanup(spec)?;
                 remove_log(spec.console_log.as_deref())
             }
+            Action::MoveLog { from, to } => move_log(from, to),
             Action::StopJail { spec, force, timeout } => {
                 let how = StopOptions {
                     force: *force,
@@ -469,6 +470,18 @@ fn remove_log(log: Option<&Path>) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::new(format!("remove {}: {e}", log.display())))
         }
+        _ => Ok(()),
+    }
+}
+
+/// A log that is not there has been moved before, or there was none.
+fn move_log(from: &Path, to: &Path) -> Result<()> {
+    match std::fs::rename(from, to) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(format!(
+            "rename {} to {}: {e}",
+            from.display(),
+            to.display()
+        ))),
         _ => Ok(()),
     }
 }

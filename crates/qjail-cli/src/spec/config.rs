@@ -43,6 +43,7 @@ pub(super) fn config() -> CommandSpec {
                 "two changes of one jail and of all whose names begin with web",
             ),
             ("config -k --restart jail1", "ping(8) works inside, from now on"),
+            ("config -n www jail1", "jail1 is called www"),
             (
                 "config --param allow.mlock --unset exec.timeout jail1",
                 "any parameter of jail(8)",
@@ -60,6 +61,14 @@ fn args() -> Vec<ArgSpec> {
         jails().conflicts(&["all"]),
         ArgSpec::flag("all", Some('A'), "Every jail of the zone"),
         ArgSpec::flag("display", Some('d'), "Show the definition"),
+        ArgSpec::option(
+            "rename",
+            Some('n'),
+            "NEW",
+            "Give it another name: directory, definition, console log, what other jails say of it; archives keep theirs",
+        )
+        .of(ValueKind::Jail)
+        .conflicts(&["all"]),
     ];
     for (on, letter, off, capital, about) in SWITCHES {
         args.push(ArgSpec::flag(on, Some(letter), &sentence(about)).conflicts(&[off]));

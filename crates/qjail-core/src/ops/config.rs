@@ -35,6 +35,11 @@ impl ConfigRequest {
         self.changes.is_empty() && self.rename.is_none() && self.options.values().all(|o| o.is_empty())
     }
 
+    /// The name that a jail gets, where it is another one.
+    fn new_name(&self, name: &JailName) -> Option<&JailName> {
+        self.rename.as_ref().filter(|new| *new != name)
+    }
+
     /// Two changes that can not both be wanted, as an error.
     fn contradictions(&self) -> Vec<Error> {
         let pairs = self
@@ -139,7 +144,7 @@ impl Engine {
         running: bool,
         perform: bool,
     ) -> Result<(Prepared, Places)> {
-        let _locks = self.config_locks(name)?;
+        let _locks = self.config_locks(name, request)?;
         // Read again: it is only certain under the lock.
         let definition = self.definition(name)?;
         if !running && self.system.find(name.as_str())?.is_some() {
@@ -147,7 +152,12 @@ impl Engine {
                 .hint("add --restart, which stops it, changes it and starts it again"));
         }
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        let change = self.plan_config(name, &definition, request, &places)?;
+        if !running && !self.dry_run && request.new_name(name).is_some() {
+            // Its process 1 may have ended by itself, and left what the host holds for it under the old name.
+            self.system
+                .cleanup(&self.bare_spec(name, &places, &definition.params))?;
+        }
+        let change = self.plan_config(name, &definition, request, &places, running)?;
         if perform && change.is_nothing() {
             change.plan.warnings.iter().for_each(|w| self.warn(w));
         } else if perform {
@@ -156,10 +166,14 @@ impl Engine {
         Ok((change, places))
     }
 
-    fn config_locks(&self, name: &JailName) -> Result<Vec<Lock>> {
+    fn config_locks(&self, name: &JailName, request: &ConfigRequest) -> Result<Vec<Lock>> {
         let own = self.lock(&jail_lock(name))?;
         let names = self.wait_lock("definitions")?;
-        Ok(own.into_iter().chain(names).collect())
+        let mut locks: Vec<Lock> = own.into_iter().chain(names).collect();
+        if let Some(new) = request.new_name(name) {
+            locks.extend(self.rename_locks(name, new)?);
+        }
+        Ok(locks)
     }
 
     fn plan_config(
@@ -168,6 +182,7 @@ impl Engine {
         old: &Definition,
         request: &ConfigRequest,
         places: &Places,
+        running: bool,
     ) -> Result<Prepared> {
         let mut definition = old.clone();
         let mut messages = Vec::new();
@@ -181,18 +196,16 @@ impl Engine {
                 objections.extend(self.against(name, change, &definition));
             }
         }
-        let question = Question {
-            event: Event::Config,
-            name,
-            definition: &definition,
-            options: &request.options,
-            duplicate: false,
-            new_name: None,
-            places,
-        };
-        let gathered = gather(self, &question, objections)?;
-        self.check_changes(name, &definition, &gathered)?;
-        apply(&mut definition, &gathered);
+        let new = request.new_name(name);
+        match (&request.rename, new) {
+            (_, Some(new)) => {
+                objections.extend(self.against_rename(name, new, places, running)?);
+                messages.push(format!("Successfully renamed {name} to {new}"));
+            }
+            (Some(_), None) => messages.push(format!("Already set to the name {name}. {name}")),
+            (None, None) => {}
+        }
+        let gathered = self.ask_config(name, &mut definition, request, places, objections)?;
         let mut plan = Plan {
             title: format!("config {name}"),
             lock: jail_lock(name),
@@ -203,7 +216,13 @@ impl Engine {
             warnings: [warnings, gathered.warnings].concat(),
             notes: gathered.notes,
         };
-        if definition != *old {
+        if let Some(new) = new {
+            let renaming = self.plan_rename(name, new, &mut definition, places)?;
+            plan.steps.extend(renaming.steps);
+            plan.commit.extend(renaming.commit);
+            plan.cleanup.extend(renaming.cleanup);
+            plan.warnings.extend(renaming.warnings);
+        } else if definition != *old {
             plan.commit.push(Action::WriteDefinition {
                 name: name.to_string(),
                 text: definition.to_text(),
@@ -214,6 +233,39 @@ impl Engine {
             definition,
             messages,
         })
+    }
+
+    /// Asks the plugins, about a rename after all else; what they want in the definition is put there.
+    fn ask_config(
+        &self,
+        name: &JailName,
+        definition: &mut Definition,
+        request: &ConfigRequest,
+        places: &Places,
+        objections: Vec<Error>,
+    ) -> Result<Gathered> {
+        let ask = |event, definition: &Definition, new_name, objections| {
+            let question = Question {
+                event,
+                name,
+                definition,
+                options: &request.options,
+                duplicate: false,
+                new_name,
+                places,
+            };
+            gather(self, &question, objections)
+        };
+        let mut gathered = ask(Event::Config, definition, None, objections)?;
+        self.check_changes(name, definition, &gathered)?;
+        apply(definition, &gathered);
+        if let Some(new) = request.new_name(name) {
+            let more = ask(Event::Rename, definition, Some(new), Vec::new())?;
+            self.check_changes(name, definition, &more)?;
+            apply(definition, &more);
+            gathered = gathered.and(more);
+        }
+        Ok(gathered)
     }
 
     /// What the system has against a change: one reason, with the option that asked for it.

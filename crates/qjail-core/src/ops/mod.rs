@@ -8,4 +8,5 @@ pub(crate) mod delete;
 pub(crate) mod enter;
 pub(crate) mod list;
 pub(crate) mod many;
+pub(crate) mod rename;
 pub(crate) mod run;

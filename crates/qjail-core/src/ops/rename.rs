@@ -1,0 +1,210 @@
+//! The part of `config --rename` that is about the name: the directory, the definition, the console log, and every place
+//! that says the old name.
+
+use qjail_fs::Root;
+use qjail_model::{Definition, JailName};
+use qjail_plugin_api::{At, IfExists, Place, Step};
+use qjail_store::Lock;
+
+use crate::action::{Action, jails};
+use crate::engine::Engine;
+use crate::ops::create::jail_lock;
+use crate::places::{Places, rel};
+use crate::{Error, Result};
+
+/// The longest file of names that is looked at.
+const LIMIT: u64 = 1 << 20;
+
+/// What a rename adds to the plan of `config`.
+#[derive(Debug, Default)]
+pub(crate) struct Renaming {
+    pub(crate) steps: Vec<Action>,
+    pub(crate) commit: Vec<Action>,
+    pub(crate) cleanup: Vec<Action>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Engine {
+    /// The locks that a rename needs beside the jail's own: of the new name, and of each jail whose definition names it.
+    pub(crate) fn rename_locks(&self, name: &JailName, new: &JailName) -> Result<Vec<Lock>> {
+        let others = self.depending(name).into_iter().map(|(other, _)| other);
+        let locks = std::iter::once(new.clone())
+            .chain(others)
+            .map(|n| self.lock(&jail_lock(&n)));
+        Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn depending(&self, name: &JailName) -> Vec<(JailName, Definition)> {
+        let names_it = |d: &Definition| d.depend.iter().any(|x| x == name.as_str());
+        self.all()
+            .into_iter()
+            .filter(|(other, d)| other != name && names_it(d))
+            .collect()
+    }
+
+    /// What speaks against the new name. `running` says that the jail runs, and will be stopped first.
+    pub(crate) fn against_rename(
+        &self,
+        name: &JailName,
+        new: &JailName,
+        places: &Places,
+        running: bool,
+    ) -> Result<Vec<Error>> {
+        if self.definitions().exists(new) {
+            return Ok(vec![
+                Error::new(format!("Error: Jailname already exists. {new}"))
+                    .hint("qjail list --all-zones shows the jails; names are unique over all zones"),
+            ]);
+        }
+        let root = places.open(Place::Jails)?;
+        let mut objections = Vec::new();
+        if root.metadata(&rel(new.as_str())?)?.is_some() {
+            objections.push(
+                Error::new(format!(
+                    "{} exists already",
+                    places.jails.join(new.as_str()).display()
+                ))
+                .hint("it belongs to no jail that qjail knows; move it away or choose another name"),
+            );
+        }
+        if self.system.find(new.as_str())?.is_some() {
+            objections.push(
+                Error::new(format!("a jail {new} that qjail does not know is running"))
+                    .hint("choose another name"),
+            );
+        }
+        if !running {
+            let mounted = root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled());
+            objections.extend(mounted.err().map(Error::from));
+        }
+        Ok(objections)
+    }
+
+    /// Writes the new name into `definition`, and tells what else is to be done.
+    pub(crate) fn plan_rename(
+        &self,
+        name: &JailName,
+        new: &JailName,
+        definition: &mut Definition,
+        places: &Places,
+    ) -> Result<Renaming> {
+        if definition.params.text("host.hostname") == Some(name.as_str()) {
+            definition.params.set("host.hostname", new.as_str());
+        }
+        let mut renaming = Renaming::default();
+        let root = places.open(Place::Jails)?;
+        if root.metadata(&rel(name.as_str())?)?.is_some() {
+            if self.system.os() == "linux" {
+                names_inside(places, name, new, &mut renaming);
+            }
+            renaming.commit.push(Action::own(Step::Rename {
+                from: jails(name.as_str()),
+                to: jails(new.as_str()),
+            }));
+        }
+        renaming.commit.push(Action::WriteDefinition {
+            name: new.to_string(),
+            text: definition.to_text(),
+        });
+        renaming.commit.push(Action::RemoveDefinition {
+            name: name.to_string(),
+        });
+        for (other, mut depending) in self.depending(name) {
+            for depend in depending.depend.iter_mut().filter(|d| *d == name.as_str()) {
+                *depend = new.to_string();
+            }
+            renaming.commit.push(Action::WriteDefinition {
+                name: other.to_string(),
+                text: depending.to_text(),
+            });
+        }
+        renaming.cleanup.push(Action::MoveLog {
+            from: self.layout.console_log(name),
+            to: self.layout.console_log(new),
+        });
+        Ok(renaming)
+    }
+}
+
+/// The files of a Linux jail that say its name, as `create` wrote them. What the jail's root has put in their place is
+/// left alone, and nothing is followed: a warning tells.
+fn names_inside(places: &Places, name: &JailName, new: &JailName, renaming: &mut Renaming) {
+    let root = match places.open(Place::Jail) {
+        Ok(root) => root,
+        Err(e) => return renaming.warnings.push(left("its directory", &e)),
+    };
+    let hostname = |text: &str| (text.trim() == name.as_str()).then(|| format!("{new}\n"));
+    let hosts = |text: &str| in_hosts(text, name.as_str(), new.as_str());
+    let files: [(&str, &dyn Fn(&str) -> Option<String>); 2] =
+        [("etc/hostname", &hostname), ("etc/hosts", &hosts)];
+    for (path, change) in files {
+        match read(&root, path) {
+            Ok(text) => renaming
+                .steps
+                .extend(text.and_then(|t| change(&t)).map(|t| write(path, t))),
+            Err(e) => renaming.warnings.push(left(path, &e)),
+        }
+    }
+}
+
+fn left(what: &str, error: &Error) -> String {
+    format!("{what} may still say the old name, it is left as it is: {error}")
+}
+
+fn read(root: &Root, path: &str) -> Result<Option<String>> {
+    match root.read_to_string(&rel(path)?, LIMIT) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn write(path: &str, content: String) -> Action {
+    Action::own(Step::WriteFile {
+        at: At::jail(path),
+        content,
+        mode: None,
+        if_exists: IfExists::Replace,
+    })
+}
+
+/// hosts(5) with `new` for each name `old`; none where there is no such name.
+fn in_hosts(text: &str, old: &str, new: &str) -> Option<String> {
+    let changed: String = text
+        .split_inclusive('\n')
+        .map(|line| host_line(line, old, new))
+        .collect();
+    (changed != text).then_some(changed)
+}
+
+/// An address, then names; what follows `#` is for people.
+fn host_line(line: &str, old: &str, new: &str) -> String {
+    let (data, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+    let mut out = String::with_capacity(line.len());
+    let mut seen_address = false;
+    for word in data.split_inclusive(char::is_whitespace) {
+        let bare = word.trim_end();
+        if seen_address && bare == old {
+            out.push_str(new);
+            out.push_str(&word[bare.len()..]);
+        } else {
+            out.push_str(word);
+        }
+        seen_address |= !bare.is_empty();
+    }
+    out + comment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_are_replaced() {
+        let text = "127.0.0.1\tlocalhost\n10.0.0.2\tweb web.example.org  web\n web\n#10.0.0.3 web\n10.0.0.4 web2 # web";
+        let changed = "127.0.0.1\tlocalhost\n10.0.0.2\twww web.example.org  www\n web\n#10.0.0.3 web\n10.0.0.4 web2 # web";
+        assert_eq!(in_hosts(text, "web", "www").as_deref(), Some(changed));
+        assert_eq!(in_hosts("10.0.0.2 web2\n", "web", "www"), None);
+        assert_eq!(in_hosts("", "web", "www"), None);
+    }
+}
