@@ -1,7 +1,7 @@
 //! `config`: changes the definition of a stopped jail; all of what was asked for, or nothing.
 
 use qjail_model::{Definition, JailName, ParamValue};
-use qjail_plugin_api::Event;
+use qjail_plugin_api::{Event, Options};
 use qjail_store::Lock;
 use qjail_sys::Need;
 
@@ -32,7 +32,7 @@ impl ConfigRequest {
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.rename.is_none() && self.options.values().all(|o| o.is_empty())
+        self.changes.is_empty() && self.rename.is_none() && self.options.values().all(Options::is_empty)
     }
 
     /// The name that a jail gets, where it is another one.

@@ -133,15 +133,15 @@ fn names_inside(places: &Places, name: &JailName, new: &JailName, renaming: &mut
         Ok(root) => root,
         Err(e) => return renaming.warnings.push(left("its directory", &e)),
     };
-    let hostname = |text: &str| (text.trim() == name.as_str()).then(|| format!("{new}\n"));
-    let hosts = |text: &str| in_hosts(text, name.as_str(), new.as_str());
-    let files: [(&str, &dyn Fn(&str) -> Option<String>); 2] =
-        [("etc/hostname", &hostname), ("etc/hosts", &hosts)];
-    for (path, change) in files {
+    for path in ["etc/hostname", "etc/hosts"] {
+        let changed = |text: String| match path {
+            "etc/hostname" => (text.trim() == name.as_str()).then(|| format!("{new}\n")),
+            _ => in_hosts(&text, name.as_str(), new.as_str()),
+        };
         match read(&root, path) {
             Ok(text) => renaming
                 .steps
-                .extend(text.and_then(|t| change(&t)).map(|t| write(path, t))),
+                .extend(text.and_then(changed).map(|t| write(path, t))),
             Err(e) => renaming.warnings.push(left(path, &e)),
         }
     }
