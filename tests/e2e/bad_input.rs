@@ -36,7 +36,7 @@ fn names_addresses_flavors_and_parameters() {
         (&["create", "-n", &bridge, "-4", &net, "a"], 1, "network"),
         (&["create", "-n", &bridge, "-4", &cast, "a"], 1, "broadcast"),
         (&["create", "-n", &bridge, "-4", "fd00::1", "a"], 1, "fd00::1"),
-        (&["create", "--param", "sekurelevel=1", "a"], 1, "sekurelevel"),
+        (&["create", "--param", "sekurelevel=1", "a"], 2, "sekurelevel"),
         (&["create", "--param", "securelevel=2", "a"], 1, "securelevel"),
         (&["create", "--param", "x y=1", "a"], 2, "x y"),
         (&["create"], 2, "NAME"),

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use qjail_core::Error;
+use qjail_model::known::{self, Kind, Known};
 use qjail_plugin_host::{Check, Report};
 use serde_json::json;
 
@@ -122,8 +123,11 @@ fn hint(error: &clap::Error) -> String {
     "qjail help COMMAND explains a command; `qjail help` lists them".to_owned()
 }
 
-/// `help`, `help COMMAND…`, `help manual`.
-pub(crate) fn show(parser: &Command, words: &[&str]) -> Result<(), Error> {
+/// `help`, `help COMMAND…`, `help manual`, `help params [NAME…]`.
+pub(crate) fn show(parser: &Command, words: &[&str], json: bool) -> Result<(), Error> {
+    if let ["params", names @ ..] = words {
+        return params(names, json);
+    }
     let mut root = parser.clone();
     root.build();
     if words == ["manual"] {
@@ -144,5 +148,51 @@ pub(crate) fn show(parser: &Command, words: &[&str]) -> Result<(), Error> {
         })?;
     }
     line(command.render_long_help().to_string().trim_end());
+    Ok(())
+}
+
+/// The parameters of jail(8): all of them in a table, or some explained.
+fn params(names: &[&str], json: bool) -> Result<(), Error> {
+    let mut chosen: Vec<&Known> = Vec::new();
+    for name in names {
+        let (found, _) = known::find(name).ok_or_else(|| {
+            let error = Error::usage(format!("jail(8) has no parameter {name}"));
+            match known::near(name) {
+                Some(near) => error.hint(format!("there is {near}")),
+                None => error.hint("qjail help params lists them"),
+            }
+        })?;
+        chosen.push(found);
+    }
+    if names.is_empty() {
+        chosen.extend(known::all());
+    }
+    if json {
+        let value = |k: &&Known| json!({ "name": k.name, "type": k.kind.to_string(), "since": k.since, "about": k.about });
+        line(
+            &chosen
+                .iter()
+                .map(value)
+                .collect::<serde_json::Value>()
+                .to_string(),
+        );
+        return Ok(());
+    }
+    if names.is_empty() {
+        let heads = ["NAME", "TYPE", "SINCE"].map(str::to_owned);
+        let row = |k: &&Known| vec![k.name.to_owned(), k.kind.to_string(), k.since.to_owned()];
+        crate::render::table(&heads, &chosen.iter().map(row).collect::<Vec<_>>());
+        line("\nqjail help params NAME explains one; `--param NAME=VALUE` of create and config sets it.");
+        return Ok(());
+    }
+    for known in chosen {
+        line(&format!(
+            "{}  ({}; FreeBSD {} and later)\n    {}",
+            known.name, known.kind, known.since, known.about
+        ));
+        if let Kind::Fixed(why) = known.kind {
+            line(&format!("    It can not be set: {why}."));
+        }
+    }
     Ok(())
 }

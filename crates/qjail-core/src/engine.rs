@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use qjail_model::{Definition, JailName, Selector, ZoneName};
+use qjail_model::{Definition, JailName, Selector, ZoneName, nearest};
 use qjail_plugin_api::{JailInfo, LogLevel, Progress};
 use qjail_plugin_host::Registry;
 use qjail_store::{Definitions, Journal, Layout, Lock, Settings, Wait};
@@ -207,7 +207,7 @@ impl Engine {
     fn no_such_jail(&self, name: &JailName) -> Error {
         let error = Error::new(format!("Error: Jail doesn't exist. {name}"));
         let names: Vec<String> = self.all().into_iter().map(|(n, _)| n.to_string()).collect();
-        match nearest(name.as_str(), &names) {
+        match nearest(name.as_str(), names.iter().map(String::as_str)) {
             Some(near) => error.hint(format!("there is a jail {near}")),
             None => error.hint("qjail list shows the jails; another zone's with -z ZONE"),
         }
@@ -328,40 +328,5 @@ pub(crate) fn jail_info(name: &JailName, definition: &Definition, plugin: &str) 
         base: definition.base.clone(),
         params: definition.params.clone(),
         kept,
-    }
-}
-
-/// The candidate that `word` was probably meant to be: at most two letters off.
-pub(crate) fn nearest<'a>(word: &str, candidates: &'a [String]) -> Option<&'a str> {
-    let best = candidates.iter().map(|c| (distance(word, c), c)).min()?;
-    (best.0 <= 2 && best.0 < word.chars().count()).then_some(best.1.as_str())
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nearest_names() {
-        let names = ["jail1".to_owned(), "web".to_owned()];
-        assert_eq!(nearest("jali1", &names), Some("jail1"));
-        assert_eq!(nearest("jail2", &names), Some("jail1"));
-        assert_eq!(nearest("database", &names), None);
-        assert_eq!(nearest("x", &names), None);
     }
 }

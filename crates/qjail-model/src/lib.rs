@@ -7,7 +7,9 @@
 mod address;
 mod definition;
 mod flavor;
+pub mod known;
 mod name;
+mod nearest;
 mod params;
 mod release;
 mod size;
@@ -16,6 +18,7 @@ pub use address::{AddrError, AddrSpec, Family, Network};
 pub use definition::{Definition, DefinitionError};
 pub use flavor::{Flavor, FlavorError, FlavorFile};
 pub use name::{JailName, NameError, RESERVED_NAMES, Selector, ZoneName};
+pub use nearest::nearest;
 pub use params::{ParamError, ParamValue, Params};
 pub use release::{Arch, Release, ReleaseError};
 pub use size::{Size, SizeError};

@@ -4,7 +4,7 @@ use qjail_core::{Change, ConfigRequest, Configured, Error, What};
 use qjail_model::{JailName, ParamValue};
 use qjail_plugin_api::Options;
 
-use super::{Call, param};
+use super::{Call, params};
 use crate::render::line;
 use crate::spec::config::SWITCHES;
 
@@ -90,7 +90,7 @@ impl Call<'_> {
 fn changes(o: &Options) -> Result<Vec<Change>, Error> {
     let mut changes: Vec<Change> = SWITCHES
         .iter()
-        .flat_map(|(on, letter, off, capital, _)| [(*on, *on, *letter, true), (*on, *off, *capital, false)])
+        .flat_map(|(on, letter, off, capital, ..)| [(*on, *on, *letter, true), (*on, *off, *capital, false)])
         .filter(|(_, id, ..)| o.is_on(id))
         .map(|(name, _, letter, on)| Change {
             option: format!("-{letter}"),
@@ -112,12 +112,12 @@ fn changes(o: &Options) -> Result<Vec<Change>, Error> {
     if o.is_on("no-devfs-ruleset") {
         changes.push(set("-B".to_owned(), "devfs_ruleset", None));
     }
-    for text in o.list("param") {
-        let (key, value) = param(text)?;
+    for (key, value) in params::set(o)? {
         changes.push(set(format!("--param {key}"), &key, Some(value)));
     }
-    for key in o.list("unset") {
-        changes.push(set(format!("--unset {key}"), key, None));
+    for given in o.list("unset") {
+        let key = params::unset(given)?;
+        changes.push(set(format!("--unset {given}"), &key, None));
     }
     Ok(changes)
 }

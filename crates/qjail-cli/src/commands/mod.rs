@@ -1,13 +1,14 @@
 //! Each command: its options to an operation, the result to lines.
 
 mod config;
+mod params;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
 use qjail_core::{CreateRequest, Engine, Error, Job, ListRequest, Outcome, Plan, PluginOptions, StopRequest};
-use qjail_model::{JailName, ParamValue, Selector};
+use qjail_model::{JailName, Selector};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
 
@@ -71,7 +72,7 @@ pub(crate) fn dispatch(
         "config" => call.config(),
         "plugins" => call.plugins(sub, spec),
         "completions" => Ok(call.completions(parser)),
-        _ => help::show(parser, &call.options.list("command")).map(|()| 0),
+        _ => help::show(parser, &call.options.list("command"), style.json).map(|()| 0),
     }
 }
 
@@ -102,7 +103,7 @@ impl Call<'_> {
 
     fn create_request(&self) -> Result<CreateRequest, Error> {
         let o = &self.options;
-        let params = o.list("param").into_iter().map(param).collect::<Result<_, _>>()?;
+        let params = params::set(o)?;
         Ok(CreateRequest {
             name: o.text("jail").unwrap_or_default().to_owned(),
             flavors: o.list("flavor").into_iter().map(str::to_owned).collect(),
@@ -378,20 +379,6 @@ fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatche
         style.message(note, None);
     }
     Ok(0)
-}
-
-/// `KEY=VALUE`, or `KEY` for a switch.
-fn param(text: &str) -> Result<(String, ParamValue), Error> {
-    let (key, value) = text.split_once('=').unwrap_or((text, "true"));
-    if key.is_empty() {
-        return Err(Error::usage(format!("--param {text}: write KEY=VALUE")));
-    }
-    let value = match value {
-        "true" => ParamValue::Bool(true),
-        "false" => ParamValue::Bool(false),
-        other => ParamValue::Text(other.to_owned()),
-    };
-    Ok((key.to_owned(), value))
 }
 
 fn number(options: &Options, id: &str) -> Option<u32> {

@@ -4,27 +4,64 @@ use qjail_plugin_api::{ArgSpec, CommandSpec, ValueKind};
 
 use super::{command, jails};
 
-/// Switches: id of on, letter, id of off, letter, what it is about.
-pub(crate) const SWITCHES: [(&str, char, &str, char, &str); 7] = [
+/// Switches: id and letter of on, id and letter of off, what each says.
+pub(crate) const SWITCHES: [(&str, char, &str, char, &str, &str); 7] = [
     (
         "manual",
         'm',
         "no-manual",
         'M',
-        "leave it out when the host boots",
+        "Leave it out at boot",
+        "Start it at boot again",
     ),
-    ("norun", 'r', "no-norun", 'R', "never start it"),
+    (
+        "norun",
+        'r',
+        "no-norun",
+        'R',
+        "Never start it",
+        "It may be started again",
+    ),
     (
         "raw-sockets",
         'k',
         "no-raw-sockets",
         'K',
-        "raw sockets, which ping(8) needs",
+        "Allow raw sockets, which ping(8) needs",
+        "No raw sockets",
     ),
-    ("nullfs", 'l', "no-nullfs", 'L', "let its root mount nullfs"),
-    ("tmpfs", 't', "no-tmpfs", 'T', "let its root mount tmpfs"),
-    ("zfs", 'x', "no-zfs", 'X', "let its root mount ZFS"),
-    ("quotas", 'q', "no-quotas", 'Q', "let its root manage quotas"),
+    (
+        "nullfs",
+        'l',
+        "no-nullfs",
+        'L',
+        "Its root may mount nullfs (FreeBSD)",
+        "Its root may not mount nullfs",
+    ),
+    (
+        "tmpfs",
+        't',
+        "no-tmpfs",
+        'T',
+        "Its root may mount tmpfs (FreeBSD)",
+        "Its root may not mount tmpfs",
+    ),
+    (
+        "zfs",
+        'x',
+        "no-zfs",
+        'X',
+        "Its root may mount ZFS (FreeBSD)",
+        "Its root may not mount ZFS",
+    ),
+    (
+        "quotas",
+        'q',
+        "no-quotas",
+        'Q',
+        "Its root may manage quotas (FreeBSD)",
+        "Its root may not manage quotas",
+    ),
 ];
 
 const ABOUT: &str = "Changes what qjail keeps of a jail. Several options in one call are checked together and applied as \
@@ -70,13 +107,9 @@ fn args() -> Vec<ArgSpec> {
         .of(ValueKind::Jail)
         .conflicts(&["all"]),
     ];
-    for (on, letter, off, capital, about) in SWITCHES {
-        args.push(ArgSpec::flag(on, Some(letter), &sentence(about)).conflicts(&[off]));
-        args.push(ArgSpec::flag(
-            off,
-            Some(capital),
-            &format!("Not any more: {about}"),
-        ));
+    for (on, letter, off, capital, about_on, about_off) in SWITCHES {
+        args.push(ArgSpec::flag(on, Some(letter), about_on).conflicts(&[off]));
+        args.push(ArgSpec::flag(off, Some(capital), about_off));
     }
     args.extend(values());
     args
@@ -87,7 +120,7 @@ fn values() -> Vec<ArgSpec> {
         "securelevel",
         Some('s'),
         "N",
-        "Its security level, see security(7)",
+        "Its security level, see security(7) (FreeBSD)",
     );
     securelevel.choices = ["-1", "0", "1", "2", "3"].map(str::to_owned).to_vec();
     vec![
@@ -95,7 +128,7 @@ fn values() -> Vec<ArgSpec> {
             "devfs-ruleset",
             Some('b'),
             "RULESET",
-            "The number of the rules for its devices, see devfs.rules(5)",
+            "The number of the rules for its devices, see devfs.rules(5) (FreeBSD)",
         )
         .of(ValueKind::Number)
         .conflicts(&["no-devfs-ruleset"]),
@@ -108,7 +141,7 @@ fn values() -> Vec<ArgSpec> {
             "fib",
             Some('f'),
             "N",
-            "The number of its routing table, see setfib(1)",
+            "The number of its routing table, see setfib(1) (FreeBSD)",
         )
         .of(ValueKind::Number),
         securelevel,
@@ -118,7 +151,8 @@ fn values() -> Vec<ArgSpec> {
             "LIST|null",
             "The processors that it may use, such as 0,2-3; null for all",
         ),
-        ArgSpec::option("param", None, "KEY=VALUE", "Set a parameter of jail(8)").multiple(),
+        param(),
+        force_param(),
         ArgSpec::option("unset", None, "KEY", "Give a parameter back its default").multiple(),
         ArgSpec::flag(
             "restart",
@@ -128,11 +162,24 @@ fn values() -> Vec<ArgSpec> {
     ]
 }
 
-/// The first letter in upper case.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|c| c.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
+/// `--param`, of `config` and `create`.
+pub(super) fn param() -> ArgSpec {
+    ArgSpec::option(
+        "param",
+        None,
+        "KEY=VALUE",
+        "Set a parameter of jail(8), see `qjail help params`; KEY alone switches on",
+    )
+    .multiple()
+}
+
+/// `--force-param`, beside it.
+pub(super) fn force_param() -> ArgSpec {
+    let mut arg = ArgSpec::flag(
+        "force-param",
+        None,
+        "Take names of parameters that qjail does not know",
+    );
+    arg.requires = vec!["param".to_owned()];
+    arg
 }

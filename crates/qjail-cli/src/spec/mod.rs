@@ -87,7 +87,8 @@ fn create() -> CommandSpec {
         )
         .of(ValueKind::Number),
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),
-        ArgSpec::option("param", None, "KEY=VALUE", "Set a parameter of jail(8)").multiple(),
+        config::param(),
+        config::force_param(),
         ArgSpec::flag("start", None, "Start it when it is made"),
     ];
     command(
@@ -251,8 +252,12 @@ fn completions() -> CommandSpec {
 }
 
 fn help() -> CommandSpec {
-    let what =
-        ArgSpec::positional("command", "COMMAND", "The command, or `manual` for all of them").multiple();
+    let what = ArgSpec::positional(
+        "command",
+        "COMMAND",
+        "The command; `manual` for all of them; `params [NAME]` for the parameters of jail(8)",
+    )
+    .multiple();
     command("help", "Explain a command", vec![what], &[])
 }
 

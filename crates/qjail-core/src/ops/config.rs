@@ -114,7 +114,7 @@ impl Engine {
             let mut done = done(name, request, checked);
             done.plans.insert(0, *stop);
             let mut start = self.plan_start(name, &definition, &places)?;
-            start.title = format!("start {}", done.name);
+            self.as_renamed(&mut start, &done.name, &places);
             done.plans.push(start);
             return Ok(done);
         }
@@ -134,6 +134,18 @@ impl Engine {
             done.plans.push(*start);
         }
         Ok(done)
+    }
+
+    /// The plan of the start as it will be under the jail's new name.
+    fn as_renamed(&self, start: &mut Plan, new: &JailName, places: &Places) {
+        start.title = format!("start {new}");
+        for action in &mut start.steps {
+            if let Action::StartJail { spec } = action {
+                spec.name = new.to_string();
+                spec.path = places.jails.join(new.as_str());
+                spec.console_log = Some(self.layout.console_log(new));
+            }
+        }
     }
 
     /// Plans the change under the locks, and makes it where `perform`. `running` says that the jail may run meanwhile.

@@ -1,13 +1,13 @@
 //! `create`: a new jail from the template and flavors, or nothing.
 
 use qjail_fs::Kind;
-use qjail_model::{Definition, JailName, ParamValue, Params};
+use qjail_model::{Definition, JailName, ParamValue, Params, nearest};
 use qjail_plugin_api::{At, Event, IfExists, Place, Step};
 use qjail_store::format_time;
 use qjail_sys::Need;
 
 use crate::action::{Action, ThickSource, jails, staging};
-use crate::engine::{Engine, jail_info, nearest};
+use crate::engine::{Engine, jail_info};
 use crate::flavor;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
 use crate::places::{Places, rel};
@@ -296,7 +296,7 @@ fn hosts(name: &JailName, definition: &Definition) -> String {
 
 fn unknown_flavor(name: &str, known: &[String]) -> Error {
     let error = Error::new(format!("there is no flavor {name}"));
-    match nearest(name, known) {
+    match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("there is a flavor {near}")),
         None if known.is_empty() => error.hint("qjail install brings the flavors that ship with qjail"),
         None => error.hint(format!("there are: {}", known.join(", "))),
