@@ -27,6 +27,8 @@ pub(crate) enum Undo {
     Nothing,
     /// Whatever the action makes was there before: undo leaves it.
     There,
+    /// A directory was missing, and so many of those above it.
+    Missing { above: usize },
     /// A file with this content, or none.
     File { old: Option<OldFile> },
     /// A link with this target, or none.
@@ -73,7 +75,7 @@ impl Runner<'_> {
             return Ok(Undo::There);
         }
         Ok(match what {
-            Step::MakeDir { at, .. } => self.was_there(at)?,
+            Step::MakeDir { at, .. } => self.missing_dirs(at)?,
             Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } => Undo::File {
                 old: self.old_file(at)?,
             },
@@ -229,12 +231,16 @@ impl Runner<'_> {
         let system = &self.engine.system;
         match (step, undo) {
             (_, Undo::There) => Ok(()),
-            (Step::MakeDir { at, .. }, _) => self.remove_empty_dir(at),
+            (Step::MakeDir { at, .. }, Undo::Missing { above }) => self.remove_empty_dirs(at, *above),
+            (Step::MakeDir { at, .. }, _) => self.remove_empty_dirs(at, 0),
             (Step::CopyTree { to, .. }, _) => self.remove_tree(to),
             (
                 Step::WriteFile { at, .. } | Step::EnsureLine { at, .. } | Step::RemoveFile { at },
                 Undo::File { old },
-            ) => self.restore_file(at, old.as_ref()),
+            ) => {
+                self.remove_leftovers(at)?;
+                self.restore_file(at, old.as_ref())
+            }
             (Step::SetLink { at, .. } | Step::RemoveFile { at }, Undo::Link { old }) => {
                 self.restore_link(at, old.as_deref())
             }
@@ -268,6 +274,26 @@ impl Runner<'_> {
             root.metadata(&path)?.is_some()
         };
         Ok(if there { Undo::There } else { Undo::Nothing })
+    }
+
+    /// How many directories [`Step::MakeDir`] is going to make.
+    fn missing_dirs(&self, at: &At) -> Result<Undo> {
+        let (root, path) = self.places.resolve(at)?;
+        let mut missing = 0;
+        let mut next = Some(path).filter(|p| !p.is_root());
+        while let Some(path) = next.filter(|p| !p.is_root()) {
+            match root.metadata(&path) {
+                Ok(Some(_)) => break,
+                Ok(None) => missing += 1,
+                Err(e) if e.is_not_found() => missing += 1,
+                Err(e) => return Err(e.into()),
+            }
+            next = path.parent();
+        }
+        Ok(match missing {
+            0 => Undo::There,
+            n => Undo::Missing { above: n - 1 },
+        })
     }
 
     fn old_file(&self, at: &At) -> Result<Option<OldFile>> {
@@ -380,18 +406,27 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Removes a directory that a step made; one that something was put into since stays.
-    fn remove_empty_dir(&self, at: &At) -> Result<()> {
+    /// Removes a directory that a step made, and those above it that it made too; one that something was put into since
+    /// stays.
+    fn remove_empty_dirs(&self, at: &At, above: usize) -> Result<()> {
         let (root, path) = self.places.resolve(at)?;
-        match root.remove_dir(&path) {
-            Err(e)
-                if e.io()
-                    .is_some_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) =>
-            {
-                Ok(())
+        let mut next = Some(path);
+        for _ in 0..=above {
+            let Some(path) = next else { return Ok(()) };
+            match root.remove_dir(&path) {
+                Err(e)
+                    if e.io()
+                        .is_some_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) =>
+                {
+                    return Ok(());
+                }
+                // It was not reached, or is gone already; one above it may be there.
+                Err(e) if e.is_not_found() => {}
+                other => drop(other?),
             }
-            other => Ok(other.map(drop)?),
+            next = path.parent();
         }
+        Ok(())
     }
 
     fn rename(&self, from: &At, to: &At) -> Result<()> {
@@ -420,6 +455,15 @@ impl Runner<'_> {
         Ok((self.places.open(from.place)?, rel(&from.path)?, rel(&to.path)?))
     }
 
+    /// Takes away what a writer left that was killed in the middle.
+    fn remove_leftovers(&self, at: &At) -> Result<()> {
+        let (root, path) = self.places.resolve(at)?;
+        match root.remove_leftovers(&path) {
+            Err(e) if e.is_not_found() => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
     fn restore_file(&self, at: &At, old: Option<&OldFile>) -> Result<()> {
         let Some(old) = old else {
             return self.remove_file(at);
@@ -435,6 +479,7 @@ impl Runner<'_> {
     }
 
     fn restore_link(&self, at: &At, old: Option<&str>) -> Result<()> {
+        self.remove_leftovers(at)?;
         let (root, path) = self.places.resolve(at)?;
         match old {
             Some(target) => Ok(root.replace_symlink(target, &path)?),

@@ -90,12 +90,12 @@ impl Plugin for Busy {
                         key: None,
                     },
                     Step::MakeDir {
-                        at: At::state("busy"),
+                        at: At::state("busy/deep"),
                         mode: 0o700,
                     },
                     called(2),
                     Step::WriteFile {
-                        at: At::state("busy/file"),
+                        at: At::state("busy/deep/file"),
                         content: "new".into(),
                         mode: None,
                         if_exists: IfExists::Replace,

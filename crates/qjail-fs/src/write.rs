@@ -1,9 +1,9 @@
 //! Writing a file in one step: it is there with its whole content, or as it was before.
 
 use crate::error::{ErrorKind, Result};
-use crate::meta::Kind;
+use crate::meta::{Entry, Kind};
 use crate::path::RelPath;
-use crate::root::{Root, expect_kind};
+use crate::root::{Root, expect_kind, read_dir};
 use qjail_os::FileInfo;
 use rustix::fs::{AtFlags, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 
 /// What [`Root::write`] does when the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +82,24 @@ impl Root {
             replace_symlink_at(dir, target.as_ref(), name)
         })
     }
+
+    /// Removes the temporary files that writers of `path` have left which were killed. The caller knows that nobody
+    /// writes to `path` now; writers of other files in the same directory are not disturbed.
+    ///
+    /// # Errors
+    /// The directory does not exist, is a link, or can not be changed.
+    pub fn remove_leftovers(&self, path: &RelPath) -> Result<()> {
+        self.in_parent("clear up after", path, |dir, name| {
+            let prefix = temporary_prefix(name);
+            // A directory of such a name is not ours, whoever made it.
+            let leftover =
+                |e: &Entry| e.kind != Kind::Dir && e.name.as_bytes().starts_with(prefix.as_bytes());
+            for entry in read_dir(dir)?.into_iter().filter(leftover) {
+                rustix::fs::unlinkat(dir, &entry.name, AtFlags::empty())?;
+            }
+            Ok(())
+        })
+    }
 }
 
 fn write_at(
@@ -95,7 +114,7 @@ fn write_at(
         (IfExists::Fail, true) => return Err(ErrorKind::Exists),
         _ => {}
     }
-    let (file, temporary) = create_temporary(dir)?;
+    let (file, temporary) = create_temporary(dir, name)?;
     let done = fill(file, content, existing.as_ref(), options).and_then(|()| match options.if_exists {
         IfExists::Replace => Ok(rustix::fs::renameat(dir, &temporary, dir, name)?),
         IfExists::Keep | IfExists::Fail => qjail_os::rename_no_replace(dir, &temporary, dir, name),
@@ -155,7 +174,7 @@ fn replace_symlink_at(
         Err(e) => return Err(e.into()),
     }
     loop {
-        let temporary = temporary_name();
+        let temporary = temporary_name(name);
         match rustix::fs::symlinkat(target, dir, &temporary) {
             Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
@@ -169,9 +188,9 @@ fn replace_symlink_at(
     }
 }
 
-fn create_temporary(dir: BorrowedFd<'_>) -> io::Result<(File, OsString)> {
+fn create_temporary(dir: BorrowedFd<'_>, target: &OsStr) -> io::Result<(File, OsString)> {
     loop {
-        let name = temporary_name();
+        let name = temporary_name(target);
         match create_new(dir, &name, 0o600) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             other => return other.map(|file| (file, name)),
@@ -186,8 +205,17 @@ pub(crate) fn create_new(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Re
 }
 
 /// A name that nobody can guess and that is recognised when a crash left it behind.
-pub(crate) fn temporary_name() -> OsString {
-    format!(".qjail-tmp-{:016x}", RandomState::new().build_hasher().finish()).into()
+pub(crate) fn temporary_name(target: &OsStr) -> OsString {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}{random:016x}", temporary_prefix(target)).into()
+}
+
+/// How the names of temporary files for `target` begin: a sum of its name (FNV-1a), which may be too long to hold.
+fn temporary_prefix(target: &OsStr) -> String {
+    let sum = target.as_bytes().iter().fold(0x811c_9dc5_u32, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    format!(".qjail-tmp-{sum:08x}-")
 }
 
 // mode_t is 16 bits on FreeBSD, 32 on Linux; the permission bits fit both.

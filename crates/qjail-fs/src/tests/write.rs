@@ -165,6 +165,31 @@ fn a_failed_write_leaves_no_temporary_file() {
 }
 
 #[test]
+fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+    let s = Stage::new();
+    let root = &s.root;
+    let (a, b) = (rel("etc/a"), rel("etc/b"));
+    fs::create_dir(s.inside("etc")).unwrap();
+    let left = |target: &str| {
+        let name = crate::write::temporary_name(target.as_ref());
+        fs::write(s.inside("etc").join(&name), "half").unwrap();
+        name.into_string().unwrap()
+    };
+    root.write(&a, b"whole", &options()).unwrap();
+    left("a");
+    let of_b = left("b");
+    let planted = crate::write::temporary_name("a".as_ref()).into_string().unwrap();
+    fs::create_dir(s.inside("etc").join(&planted)).unwrap();
+    root.remove_leftovers(&a).unwrap();
+    let names: Vec<_> = root.list(&rel("etc")).unwrap().into_iter().map(|e| e.name).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().any(|n| *n == *of_b) && names.iter().any(|n| *n == *planted));
+    root.remove_leftovers(&b).unwrap();
+    assert_eq!(root.list(&rel("etc")).unwrap().len(), 2);
+    assert!(root.remove_leftovers(&rel("nosuch/a")).unwrap_err().is_not_found());
+}
+
+#[test]
 fn lines_are_ensured_once() {
     let s = Stage::new();
     assert!(s.root.ensure_line(&rel("f"), "a=1", Some("a=")).unwrap());
