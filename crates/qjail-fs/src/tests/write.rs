@@ -181,12 +181,21 @@ fn what_a_killed_writer_left_is_removed_and_nothing_else() {
     let planted = crate::write::temporary_name("a".as_ref()).into_string().unwrap();
     fs::create_dir(s.inside("etc").join(&planted)).unwrap();
     root.remove_leftovers(&a).unwrap();
-    let names: Vec<_> = root.list(&rel("etc")).unwrap().into_iter().map(|e| e.name).collect();
+    let names: Vec<_> = root
+        .list(&rel("etc"))
+        .unwrap()
+        .into_iter()
+        .map(|e| e.name)
+        .collect();
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names.iter().any(|n| *n == *of_b) && names.iter().any(|n| *n == *planted));
     root.remove_leftovers(&b).unwrap();
     assert_eq!(root.list(&rel("etc")).unwrap().len(), 2);
-    assert!(root.remove_leftovers(&rel("nosuch/a")).unwrap_err().is_not_found());
+    assert!(
+        root.remove_leftovers(&rel("nosuch/a"))
+            .unwrap_err()
+            .is_not_found()
+    );
 }
 
 #[test]
