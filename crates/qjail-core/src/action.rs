@@ -154,6 +154,8 @@ fn describe(step: &Step) -> String {
         }
         Step::RemoveInterface { name, .. } => format!("remove interface {name}"),
         Step::RcConf { variable, change } => describe_rc(variable, change),
+        Step::RunInJail { argv, about, .. } => format!("{about}: in the jail: {}", argv.join(" ")),
+        Step::RememberFiles { files } => format!("remember {}, to be able to undo", join(files)),
         Step::Plugin { plugin, about, .. } => format!("{plugin}: {about}"),
     }
 }

@@ -326,6 +326,7 @@ pub(crate) fn jail_info(name: &JailName, definition: &Definition, plugin: &str) 
         zone: definition.zone.as_ref().map(ToString::to_string),
         thick: definition.thick,
         base: definition.base.clone(),
+        flavors: definition.flavors.clone(),
         params: definition.params.clone(),
         kept,
     }

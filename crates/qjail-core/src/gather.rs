@@ -192,6 +192,9 @@ pub(crate) fn owned(plugin: &str, steps: Vec<Step>) -> Result<Vec<Action>> {
 }
 
 fn check_paths(step: &Step) -> Result<()> {
+    if let Step::RememberFiles { files } = step {
+        return files.iter().try_for_each(|at| rel(&at.path).map(drop));
+    }
     let paths: &[&At] = match step {
         Step::MakeDir { at, .. }
         | Step::WriteFile { at, .. }
@@ -204,6 +207,8 @@ fn check_paths(step: &Step) -> Result<()> {
         | Step::EnsureInterface { .. }
         | Step::RemoveInterface { .. }
         | Step::RcConf { .. }
+        | Step::RunInJail { .. }
+        | Step::RememberFiles { .. }
         | Step::Plugin { .. } => &[],
     };
     paths.iter().try_for_each(|at| rel(&at.path).map(drop))

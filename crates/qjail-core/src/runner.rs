@@ -6,7 +6,7 @@ use std::time::Duration;
 use qjail_fs::{CopyOptions, IfExists as FsIfExists, RelPath, Root, WriteOptions};
 use qjail_model::{JailName, Network};
 use qjail_plugin_api::{At, IfExists, Place, RcChange, Step, StepRequest};
-use qjail_sys::{InterfaceChange, StopOptions};
+use qjail_sys::{ExecSpec, InterfaceChange, StopOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,6 +18,9 @@ use crate::{Error, Result};
 
 /// The largest file whose old content is kept for undo.
 const KEEP_LIMIT: u64 = 4 << 20;
+
+/// How long a command may take that a step runs in a jail.
+const IN_JAIL_LIMIT: Duration = Duration::from_secs(60);
 
 /// What was there before an action, as far as undoing needs it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,8 @@ pub(crate) enum Undo {
     Missing { above: usize },
     /// A file with this content, or none.
     File { old: Option<OldFile> },
+    /// Several files, in the order of the step.
+    Files { old: Vec<Option<OldFile>> },
     /// A link with this target, or none.
     Link { old: Option<String> },
     /// A setting with this value, or none.
@@ -93,8 +98,12 @@ impl Runner<'_> {
                 old: self.engine.system.rc_value(variable)?,
             },
             Step::CopyTree { to, .. } => self.was_there(to)?,
+            Step::RememberFiles { files } => Undo::Files {
+                old: files.iter().map(|at| self.old_file(at)).collect::<Result<_>>()?,
+            },
             Step::RemoveTree { .. }
             | Step::Rename { .. }
+            | Step::RunInJail { .. }
             | Step::RemoveInterface { .. }
             | Step::Plugin { .. } => Undo::Nothing,
         })
@@ -102,6 +111,9 @@ impl Runner<'_> {
 
     /// Whether a step changes only the directory of a jail that is being made, which is removed as a whole.
     fn goes_with_staging(&self, step: &Step) -> bool {
+        if let Step::RememberFiles { files } = step {
+            return files.iter().all(|at| self.in_staging(at));
+        }
         let (Step::MakeDir { at, .. }
         | Step::WriteFile { at, .. }
         | Step::EnsureLine { at, .. }
@@ -198,6 +210,9 @@ impl Runner<'_> {
             }
             Step::RemoveInterface { name, addresses } => Ok(system.remove_interface(name, addresses, true)?),
             Step::RcConf { variable, change } => Ok(system.rc_conf(variable, &rc_change(change))?),
+            Step::RunInJail { argv, user, .. } => self.run_in_jail(argv, user.as_deref()),
+            // What it does is in what is remembered before it runs.
+            Step::RememberFiles { .. } => Ok(()),
             Step::Plugin { op, data, .. } => self.call_plugin(owner, op, data, false),
         }
     }
@@ -263,6 +278,8 @@ impl Runner<'_> {
                     .map_or(qjail_sys::RcChange::Unset, qjail_sys::RcChange::Set);
                 Ok(system.rc_conf(variable, &change)?)
             }
+            (Step::RunInJail { undo, user, .. }, _) => self.undo_in_jail(undo, user.as_deref()),
+            (Step::RememberFiles { files }, Undo::Files { old }) => self.restore_files(files, old),
             (Step::Plugin { op, data, .. }, _) => self.call_plugin(owner, op, data, true),
             _ => Ok(()),
         }
@@ -476,6 +493,53 @@ impl Runner<'_> {
         };
         root.write(&path, &old.content, &options)?;
         Ok(())
+    }
+
+    /// Brings back every file that is not as it was; one failure does not keep the others from being brought back.
+    fn restore_files(&self, files: &[At], old: &[Option<OldFile>]) -> Result<()> {
+        let errors = files
+            .iter()
+            .zip(old)
+            .filter_map(|(at, old)| match self.old_file(at) {
+                Ok(now) if now == *old => None,
+                _ => self.restore_file(at, old.as_ref()).err(),
+            });
+        Error::all(errors.collect()).map_or(Ok(()), Err)
+    }
+
+    fn run_in_jail(&self, argv: &[String], user: Option<&str>) -> Result<()> {
+        let name = self.jail_of_plan()?;
+        let spec = ExecSpec {
+            argv: argv.to_vec(),
+            user: user.map(str::to_owned),
+            ..ExecSpec::default()
+        };
+        let log = self.engine.layout.console_log(&name);
+        let system = &self.engine.system;
+        match system.exec_logged(name.as_str(), &spec, &log, IN_JAIL_LIMIT)? {
+            0 => Ok(()),
+            status => Err(
+                Error::new(format!("{} in {name}: exit status {status}", argv.join(" ")))
+                    .hint(format!("what it said is in {}", log.display())),
+            ),
+        }
+    }
+
+    fn undo_in_jail(&self, undo: &[String], user: Option<&str>) -> Result<()> {
+        let runs = || Ok::<_, Error>(self.engine.system.find(self.jail_of_plan()?.as_str())?.is_some());
+        if undo.is_empty() || !runs()? {
+            return Ok(());
+        }
+        self.run_in_jail(undo, user)
+    }
+
+    fn jail_of_plan(&self) -> Result<JailName> {
+        match self.places.jail.as_deref().filter(|j| !is_staging(j)) {
+            Some(name) => jail_name(name),
+            None => Err(Error::new(
+                "the plan runs a command in a jail, but it is not about one that runs",
+            )),
+        }
     }
 
     fn restore_link(&self, at: &At, old: Option<&str>) -> Result<()> {

@@ -52,6 +52,7 @@ impl Plugin for Busy {
         manifest.hooks = [Event::Create, Event::Start, Event::Stop, Event::Delete]
             .map(|event| HookSpec::new(event, Point::Pre))
             .to_vec();
+        manifest.hooks.push(HookSpec::new(Event::Start, Point::Post));
         manifest.params = vec!["interface".into(), "ip4.addr".into()];
         manifest
     }
@@ -92,6 +93,9 @@ impl Plugin for Busy {
                     Step::MakeDir {
                         at: At::state("busy/deep"),
                         mode: 0o700,
+                    },
+                    Step::RememberFiles {
+                        files: vec![At::state("scribbled"), At::state("fresh")],
                     },
                     called(2),
                     Step::WriteFile {
@@ -140,6 +144,16 @@ impl Plugin for Busy {
                 commit: vec![called(5)],
                 ..Plan::default()
             },
+            Event::Start if request.point == Point::Post => Plan {
+                keep: Some(BTreeMap::from([("started".to_owned(), json!(true))])),
+                steps: vec![Step::RunInJail {
+                    argv: vec!["/sbin/once".into(), "now".into()],
+                    user: None,
+                    about: "once".into(),
+                    undo: Vec::new(),
+                }],
+                ..Plan::default()
+            },
             Event::Start => Plan {
                 mounts: vec![shared],
                 steps: vec![called(1)],
@@ -157,6 +171,11 @@ impl Plugin for Busy {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((from, to)) = &*self.snapshots.lock().unwrap() {
             copy(from, &to.join(format!("{call}")));
+        }
+        if request.data["n"] == 2 {
+            let state = Path::new(&request.context.state_dir);
+            std::fs::write(state.join("scribbled"), "by the plugin").unwrap();
+            std::fs::write(state.join("fresh"), "by the plugin").unwrap();
         }
         if call == self.fail_at.load(Ordering::Relaxed) {
             return Err(PluginError::new(format!(
@@ -218,7 +237,7 @@ fn site() -> tempfile::TempDir {
         flavors/default/etc && ln -s .bases/b .base && ln -s .base/sharedfs sharedfs && ln -s .base/template template && \
         ln -s /sharedfs/usr/bin .bases/b/template/usr/bin && echo tool > .bases/b/sharedfs/usr/bin/tool && \
         echo base > .bases/b/template/etc/motd && echo flavor > flavors/default/etc/flavored && \
-        cd ../state && echo old > old && chmod 640 old && ln -s here link && echo f > from && \
+        cd ../state && echo old > old && chmod 640 old && echo mine > scribbled && chmod 604 scribbled && ln -s here link && echo f > from && \
         cd ../../../../etc/qjail && printf 'a=1\\nb=1\\n' > lines && echo x > gone";
     let done = Command::new("sh")
         .args(["-ec", script])
@@ -284,6 +303,34 @@ fn create_start_stop_delete_and_nothing_is_left() {
     engine.delete(&jail, &[]).unwrap();
     assert!(!root.exists() && !root.with_file_name(".old.jail1").exists());
     assert!(!dir.path().join("etc/qjail/jails.d/jail1.toml").exists());
+}
+
+#[test]
+fn a_command_in_the_jail_is_part_of_the_start() {
+    let dir = site();
+    let system = Arc::new(Fake::new("linux"));
+    let engine = engine(dir.path(), &system, Busy::leaked());
+    let jail = name("jail1");
+    engine.create(&jail, &request("jail1")).unwrap();
+    let before = picture(dir.path());
+    system.set_exec_status(3);
+    let error = engine.start(&jail).unwrap_err();
+    assert_eq!(
+        error.message,
+        "start jail1: /sbin/once now in jail1: exit status 3"
+    );
+    assert!(error.hint.is_some_and(|h| h.contains("jail1.console.log")));
+    assert!(system.jail("jail1").is_none(), "the start was undone");
+    assert_eq!(picture(dir.path()), before);
+    system.set_exec_status(0);
+    engine.start(&jail).unwrap();
+    let log = system.calls();
+    assert_eq!(log.last().unwrap(), "exec jail1: /sbin/once now");
+    let definition = std::fs::read_to_string(dir.path().join("etc/qjail/jails.d/jail1.toml")).unwrap();
+    assert!(
+        definition.contains("[plugin.busy]") && definition.contains("started = true"),
+        "{definition}"
+    );
 }
 
 #[test]

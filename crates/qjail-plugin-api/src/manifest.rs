@@ -10,7 +10,15 @@ use crate::{CommandSpec, Extension, HookSpec};
 pub const API_VERSION: &str = "1.0.0";
 
 /// What this host can do beyond the plain operations; a plugin asks for them in [`Manifest::needs`].
-pub const CAPABILITIES: [&str; 5] = ["commands/1", "extends/1", "hooks/1", "steps/1", "mounts/1"];
+pub const CAPABILITIES: [&str; 7] = [
+    "commands/1",
+    "extends/1",
+    "hooks/1",
+    "steps/1",
+    "mounts/1",
+    "run-in-jail/1",
+    "remember-files/1",
+];
 
 /// Everything the host knows of a plugin before it calls it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -205,6 +205,27 @@ pub enum Step {
         /// The change.
         change: RcChange,
     },
+    /// Run a command inside the running jail, without a shell and without input; what it says goes to the console log.
+    /// It fails when its status is not 0 or it takes longer than a minute. For hooks after a start. Needs the capability
+    /// `run-in-jail/1`.
+    RunInJail {
+        /// The program and its arguments.
+        argv: Vec<String>,
+        /// The user: a name, a number or `USER:GROUP` of the jail; none is root.
+        #[serde(default)]
+        user: Option<String>,
+        /// One line for `--dry-run`.
+        about: String,
+        /// The command that undoes it; empty where nothing is to be undone. Not run when the jail does not run any more.
+        #[serde(default)]
+        undo: Vec<String>,
+    },
+    /// Keep the content, owner and mode of regular files until the plan is done: undo brings them back, and removes those
+    /// that did not exist. Stands before a [`Step::Plugin`] that changes them. Needs the capability `remember-files/1`.
+    RememberFiles {
+        /// The files. One that is a link, a FIFO or a directory ends the plan before anything is changed.
+        files: Vec<At>,
+    },
     /// Call the plugin back: what no other step describes.
     Plugin {
         /// The plugin; filled in by the host.

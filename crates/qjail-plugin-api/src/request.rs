@@ -97,6 +97,9 @@ pub struct JailInfo {
     /// The base it is pinned to.
     #[serde(default)]
     pub base: Option<String>,
+    /// The flavors that it was made with, in their order.
+    #[serde(default)]
+    pub flavors: Vec<String>,
     /// The parameters of its definition.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Value>")]

@@ -51,6 +51,10 @@ fn step(manifest: &Manifest, step: &mut Step) -> Result<(), String> {
         Step::Setting { path, .. } if path.is_empty() || path.iter().any(String::is_empty) => {
             Err("to change a setting without a name".to_owned())
         }
+        Step::RunInJail { argv, .. } if argv.first().is_none_or(String::is_empty) => {
+            Err("to run nothing in the jail".to_owned())
+        }
+        Step::RememberFiles { files } => files.iter().try_for_each(place),
         Step::Plugin { plugin, .. } => {
             if !plugin.is_empty() && *plugin != manifest.name {
                 return Err(format!("a step of the plugin {}", plugin.escape_debug()));
@@ -59,6 +63,7 @@ fn step(manifest: &Manifest, step: &mut Step) -> Result<(), String> {
             Ok(())
         }
         Step::Setting { .. }
+        | Step::RunInJail { .. }
         | Step::EnsureInterface { .. }
         | Step::RemoveInterface { .. }
         | Step::RcConf { .. } => Ok(()),

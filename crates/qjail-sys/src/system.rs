@@ -1,7 +1,7 @@
 //! The contract that every system keeps.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qjail_model::{Network, Params};
@@ -203,6 +203,13 @@ pub trait System: Send + Sync {
     /// # Errors
     /// When it could not even be tried.
     fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32>;
+
+    /// Runs a command in a running jail with nothing to read; what it says is appended to `log`. Returns its exit status
+    /// as [`System::exec`] does.
+    ///
+    /// # Errors
+    /// When it could not even be tried, or did not end within `limit`: it was killed then.
+    fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32>;
 
     /// The network interfaces of the host.
     ///

@@ -1,5 +1,7 @@
 //! `start` and `stop` of one jail.
 
+use std::collections::BTreeMap;
+
 use qjail_model::{Definition, JailName, Params};
 use qjail_plugin_api::Event;
 use qjail_sys::{JailSpec, MountSpec, Need};
@@ -80,12 +82,14 @@ impl Engine {
         let mut steps = gathered.pre;
         steps.push(Action::StartJail { spec: Box::new(spec) });
         steps.extend(gathered.post);
+        let mut commit = gathered.commit;
+        commit.extend(kept(name, definition, gathered.keep));
         Ok(Plan {
             title: format!("start {name}"),
             lock: jail_lock(name),
             places: places.clone(),
             steps,
-            commit: gathered.commit,
+            commit,
             cleanup: gathered.cleanup,
             warnings: gathered.warnings,
             notes: gathered.notes,
@@ -215,6 +219,17 @@ impl Engine {
             notes: gathered.notes,
         })
     }
+}
+
+/// Writes what plugins keep from now on; none where the definition says so already.
+fn kept(name: &JailName, old: &Definition, keep: BTreeMap<String, toml::Table>) -> Option<Action> {
+    let mut definition = old.clone();
+    definition.plugins.extend(keep);
+    definition.plugins.retain(|_, kept| !kept.is_empty());
+    (definition.plugins != old.plugins).then(|| Action::WriteDefinition {
+        name: name.to_string(),
+        text: definition.to_text(),
+    })
 }
 
 /// What every jail has unless its definition says otherwise.

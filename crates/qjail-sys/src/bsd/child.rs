@@ -1,13 +1,18 @@
 //! The way of a child from fork(2) into a jail and to execve(2), and back with its status.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::enter::{Enter, Step};
 use super::relay::{self, Terminal};
+
+/// How often a command that may be killed is asked whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Runs a command: `attach` takes the child into the jail. With `tty` it gets a terminal of its own, otherwise the
 /// caller's standard files.
@@ -32,6 +37,36 @@ pub(crate) fn run(
     drop(command);
     drop(slave);
     relay::run(&master, &mut child, stdin.as_fd(), stdout.as_fd())
+}
+
+/// Runs a command with nothing to read, its output appended to `log`; kills it after `limit`.
+///
+/// # Errors
+/// As [`run`]; `TimedOut` when it had to be killed.
+pub(crate) fn run_logged(
+    plan: Enter,
+    log: &File,
+    limit: Duration,
+    attach: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) -> io::Result<ExitStatus> {
+    let mut command = command(plan, false, attach)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?);
+    let mut child = command.spawn()?;
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() >= end {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// The command with all that the child does on its way. Everything it needs is made before the fork.

@@ -10,6 +10,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use qjail_model::{Network, Params};
 
@@ -117,6 +118,10 @@ impl System for FreeBsd {
 
     fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
         exec::exec(name, spec)
+    }
+
+    fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
+        exec::exec_logged(name, spec, log, limit)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

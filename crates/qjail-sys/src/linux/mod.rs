@@ -9,6 +9,7 @@ mod translate;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use qjail_model::{Network, Params};
 
@@ -36,6 +37,20 @@ impl Linux {
             runtime: Runtime::new(state_dir.join("run")),
             network: JailNetwork::new(state_dir),
         }
+    }
+
+    /// What the runtime has to run for `spec`: the user is looked up in the jail.
+    fn command(&self, name: &str, spec: &ExecSpec) -> Result<runtime::ExecSpec> {
+        let pid = self
+            .find(name)?
+            .map(|r| r.jid)
+            .ok_or_else(|| translate::not_running(name))?;
+        let root = login::root_of(name, pid)?;
+        // The number may have been another process's by then.
+        if self.find(name)?.map(|r| r.jid) != Some(pid) {
+            return Err(translate::not_running(name));
+        }
+        login::command(name, &root, spec)
     }
 
     /// Takes away what a jail without processes still has.
@@ -119,17 +134,15 @@ impl System for Linux {
     }
 
     fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
-        let pid = self
-            .find(name)?
-            .map(|r| r.jid)
-            .ok_or_else(|| translate::not_running(name))?;
-        let root = login::root_of(name, pid)?;
-        // The number may have been another process's by then.
-        if self.find(name)?.map(|r| r.jid) != Some(pid) {
-            return Err(translate::not_running(name));
-        }
-        let command = login::command(name, &root, spec)?;
+        let command = self.command(name, spec)?;
         self.runtime.exec(name, &command).map_err(translate::error)
+    }
+
+    fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
+        let command = self.command(name, spec)?;
+        self.runtime
+            .exec_logged(name, &command, log, limit)
+            .map_err(translate::error)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -95,13 +96,41 @@ impl Runtime {
             cwd: "/".to_owned(),
             ..ExecSpec::default()
         };
+        match self.followed(name, &spec, end, log)? {
+            0 => Ok(()),
+            status => Err(Failure::new("run it", format!("exit status {status}")).into()),
+        }
+    }
+
+    /// Runs a command in a running jail with nothing to read; what it says is appended to `log`. Returns its status.
+    ///
+    /// # Errors
+    /// When the jail does not run, the log can not be opened, or the command does not end within `limit`; it is killed then.
+    pub(crate) fn exec_logged(
+        &self,
+        name: &str,
+        spec: &ExecSpec,
+        log: &Path,
+        limit: Duration,
+    ) -> Result<i32, RuntimeError> {
+        let mut log = std::fs::File::from(launch::open_console(log)?);
+        self.followed(name, spec, Instant::now() + limit, Some(&mut log))
+    }
+
+    fn followed(
+        &self,
+        name: &str,
+        spec: &ExecSpec,
+        end: Instant,
+        log: Option<&mut std::fs::File>,
+    ) -> Result<i32, RuntimeError> {
         let null = helper::null().attempt(|| "open /dev/null".to_owned())?;
         let (reader, writer) = std::io::pipe().attempt(|| "make a pipe".to_owned())?;
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
         rustix::io::ioctl_fionbio(&reader, true).attempt(|| "make a pipe".to_owned())?;
         let helper = self.enter(
             name,
-            &spec,
+            spec,
             None,
             Some([null.as_fd(), writer.as_fd(), writer.as_fd()]),
         )?;
@@ -121,7 +150,7 @@ fn follow(
     output: &OwnedFd,
     end: Instant,
     mut log: Option<&mut std::fs::File>,
-) -> Result<(), Failure> {
+) -> Result<i32, Failure> {
     let attempt = || "run it".to_owned();
     let mut open = true;
     let mut copy = |buffer: &mut [u8]| match rustix::io::read(output, &mut *buffer) {
@@ -152,10 +181,7 @@ fn follow(
             .receive::<Reply>()
             .attempt(attempt)?
             .map(|(reply, _)| reply);
-        return match ended(reply)? {
-            Some(status) if status != 0 => Err(Failure::new(attempt(), format!("exit status {status}"))),
-            _ => Ok(()),
-        };
+        return Ok(ended(reply)?.unwrap_or(0));
     }
 }
 
