@@ -328,7 +328,7 @@ fn a_command_in_the_jail_is_part_of_the_start() {
     assert_eq!(log.last().unwrap(), "exec jail1: /sbin/once now");
     let definition = std::fs::read_to_string(dir.path().join("etc/qjail/jails.d/jail1.toml")).unwrap();
     assert!(
-        definition.contains("[plugin.busy]") && definition.contains("started = true"),
+        definition.contains("[plugins.busy]") && definition.contains("started = true"),
         "{definition}"
     );
 }

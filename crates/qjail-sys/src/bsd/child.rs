@@ -213,6 +213,21 @@ mod tests {
     }
 
     #[test]
+    fn a_log_takes_the_output_and_a_limit_the_life() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let log = File::options().append(true).create(true).open(&path).unwrap();
+        let logged = |script: &str| {
+            run_logged(plan(script), &log, Duration::from_millis(300), || Ok(()))
+                .map(|done| done.code())
+                .map_err(|e| e.kind())
+        };
+        assert_eq!(logged("echo out; echo err >&2; cat; exit 3"), Ok(Some(3)));
+        assert_eq!(logged("echo more; exec sleep 20"), Err(io::ErrorKind::TimedOut));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "out\nerr\nmore\n");
+    }
+
+    #[test]
     fn attaching_comes_before_all_that_looks_at_files() {
         let dir = "/usr/bin";
         let mut inside = plan("");
