@@ -8,7 +8,14 @@
 #![allow(unsafe_code)]
 
 mod addresses;
-#[cfg(any(test, target_os = "freebsd"))]
+#[cfg(any(test, feature = "rehearsal", target_os = "freebsd"))]
+#[cfg_attr(
+    all(feature = "rehearsal", not(test), not(target_os = "freebsd")),
+    expect(
+        dead_code,
+        reason = "calls of the machine itself, which a rehearsal does not make"
+    )
+)]
 mod bsd;
 mod error;
 pub mod fake;
@@ -17,6 +24,8 @@ mod freebsd;
 #[cfg(target_os = "linux")]
 mod linux;
 mod params;
+#[cfg(any(test, feature = "rehearsal"))]
+pub mod rehearsal;
 mod system;
 
 pub use error::{Result, SysError};
@@ -33,7 +42,7 @@ pub fn native(state_dir: &Path) -> Box<dyn System> {
     #[cfg(target_os = "linux")]
     return Box::new(linux::Linux::new(state_dir));
     #[cfg(target_os = "freebsd")]
-    return Box::new(freebsd::FreeBsd::new(state_dir));
+    return Box::new(freebsd::FreeBsd::on(freebsd::Machine, state_dir));
 }
 
 /// The name of the system this program was built for: `linux` or `freebsd`.

@@ -162,6 +162,11 @@ pub trait System: Send + Sync {
     /// (`devfs_ruleset = 4`, `allow.*` off) are accepted everywhere.
     fn refused_params(&self, params: &Params) -> Vec<(String, String)>;
 
+    /// Why a jail with these parameters can not have this name; none where it can.
+    fn refused_name(&self, _name: &str, _params: &Params) -> Option<String> {
+        None
+    }
+
     /// The jails that run, by name, asked of the kernel in one go, without starting a process. Only jails that qjail
     /// could have started: on FreeBSD all, on Linux those of this state directory.
     ///
@@ -175,6 +180,31 @@ pub trait System: Send + Sync {
     /// When the kernel does not tell.
     fn find(&self, name: &str) -> Result<Option<Running>> {
         Ok(self.running()?.remove(name))
+    }
+
+    /// The name of a jail that runs with `path` as its root, whoever started it; asked of the kernel.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn occupant(&self, _path: &Path) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Writes, or writes anew, the file with which the system's own tools can start and stop the jail without qjail:
+    /// a jail.conf(5) on FreeBSD; nothing where a system has no such tools. It lasts until [`System::withdraw`].
+    ///
+    /// # Errors
+    /// What failed; the file is as it was then.
+    fn publish(&self, _spec: &JailSpec) -> Result<()> {
+        Ok(())
+    }
+
+    /// Removes the file of [`System::publish`]. That there is none is no error.
+    ///
+    /// # Errors
+    /// What failed.
+    fn withdraw(&self, _name: &str) -> Result<()> {
+        Ok(())
     }
 
     /// Starts a jail: mounts, addresses, isolation, then `exec.start`. Returns its jail id. On failure nothing of it

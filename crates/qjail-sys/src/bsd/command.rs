@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs::File;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::{Result, SysError};
 
@@ -16,6 +18,9 @@ pub(crate) const JEXEC: &str = "/usr/sbin/jexec";
 pub(crate) const ROUTE: &str = "/sbin/route";
 /// sysrc(8).
 pub(crate) const SYSRC: &str = "/usr/sbin/sysrc";
+
+/// How often a running program is looked at.
+const TICK: Duration = Duration::from_millis(20);
 
 /// All that a program gets of the environment. `TERM` is there because jail(8) and jexec(8) copy it into a jail;
 /// `LC_ALL` keeps messages in the words that the parsers know.
@@ -65,9 +70,8 @@ impl Invocation {
         })
     }
 
-    /// Runs it; anything but success is an error with its own message.
-    pub(crate) fn succeed(&self) -> Result<String> {
-        let output = self.run()?;
+    /// What it said where it succeeded; anything else is an error with its own message.
+    pub(crate) fn answer(&self, output: Output) -> Result<String> {
         if output.status.success() {
             Ok(output.stdout)
         } else {
@@ -75,14 +79,23 @@ impl Invocation {
         }
     }
 
-    /// Starts it with both outputs going to `file`. A pipe would stay open as long as a daemon that it started lives.
-    pub(crate) fn start(&self, file: &File) -> Result<std::process::Child> {
+    /// Runs it with both outputs going to `file`, until it ends or is `cancelled`. A pipe would stay open as long as a
+    /// daemon that it started lives.
+    pub(crate) fn run_into(&self, file: &File, cancelled: &dyn Fn() -> bool) -> Result<ExitStatus> {
         let out = || file.try_clone().map(Stdio::from).map_err(|e| self.error(e));
-        self.command()
-            .stdout(out()?)
-            .stderr(out()?)
-            .spawn()
-            .map_err(|e| self.error(e))
+        let mut command = self.command();
+        command.stdout(out()?).stderr(out()?);
+        let mut child = command.spawn().map_err(|e| self.error(e))?;
+        loop {
+            if let Some(status) = child.try_wait().map_err(|e| self.error(e))? {
+                return Ok(status);
+            }
+            if cancelled() {
+                // It may have ended by itself: the next look tells.
+                let _ = child.kill();
+            }
+            sleep(TICK);
+        }
     }
 
     /// The error of this command line.
@@ -155,9 +168,8 @@ mod tests {
 
     #[test]
     fn a_program_gets_a_clean_environment_and_no_input() {
-        let output = sh("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort; pwd; cat")
-            .succeed()
-            .unwrap();
+        let output = sh("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort; pwd; cat");
+        let output = output.answer(output.run().unwrap()).unwrap();
         assert_eq!(
             output,
             "HOME=/root\nLC_ALL=C\nPATH=/sbin:/bin:/usr/sbin:/usr/bin\nTERM=dumb\n/\n"
@@ -166,12 +178,11 @@ mod tests {
 
     #[test]
     fn a_failure_tells_the_command_and_its_words() {
-        let e = sh("echo 'ifconfig: interface nosuch0 does not exist' >&2; exit 1")
-            .succeed()
-            .unwrap_err();
+        let fails = |script: &str| sh(script).answer(sh(script).run().unwrap()).unwrap_err();
+        let e = fails("echo 'ifconfig: interface nosuch0 does not exist' >&2; exit 1");
         assert!(e.attempt.starts_with("run /bin/sh -c 'echo"), "{e}");
         assert_eq!(e.why, "interface nosuch0 does not exist");
-        assert!(sh("exit 3").succeed().unwrap_err().why.contains('3'));
+        assert!(fails("exit 3").why.contains('3'));
         let e = Invocation::new("/nonexistent", &[]).run().unwrap_err();
         assert!(e.to_string().starts_with("run /nonexistent: "), "{e}");
     }
@@ -180,15 +191,23 @@ mod tests {
     fn output_to_a_file_does_not_wait_for_daemons() {
         let mut file = tempfile::tempfile().unwrap();
         let begun = std::time::Instant::now();
-        let mut child = sh("echo one; echo two >&2; sleep 3 & exit 0")
-            .start(&file)
+        let status = sh("echo one; echo two >&2; sleep 3 & exit 0")
+            .run_into(&file, &|| false)
             .unwrap();
-        assert!(child.wait().unwrap().success());
+        assert!(status.success());
         assert!(begun.elapsed() < std::time::Duration::from_secs(2));
         let mut said = String::new();
         file.rewind().unwrap();
         file.read_to_string(&mut said).unwrap();
         assert_eq!(said, "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_program_is_ended_when_the_user_has_had_enough() {
+        let file = tempfile::tempfile().unwrap();
+        let begun = std::time::Instant::now();
+        assert!(!sh("exec sleep 9").run_into(&file, &|| true).unwrap().success());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use qjail_model::{AddrSpec, JailName, ParamValue, Params};
 
 use super::command::{Invocation, JAIL};
+use super::prepare::Strict;
 use super::vnet;
 use crate::{Interface, JailSpec, Result, SysError, addresses};
 
@@ -60,12 +61,16 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
 /// The parameters of a jail that shares the network of the host.
 ///
 /// # Errors
-/// As [`basic`]; an address without an interface, or that another interface has.
-pub(crate) fn shared(spec: &JailSpec, interfaces: &[Interface]) -> Result<Params> {
+/// As [`basic`]; an address without an interface. For a start also an interface that does not exist, or an address
+/// that another one has.
+pub(crate) fn shared(spec: &JailSpec, interfaces: &[Interface], strict: Strict) -> Result<Params> {
     let mut params = basic(spec)?;
     let mut list = [Vec::new(), Vec::new()];
     for (interface, address) in addresses::of_jail(&spec.name, &spec.params)? {
-        let text = address_text(&spec.name, &interface, &address, interfaces)?;
+        if strict == Strict::Yes {
+            check_address(&spec.name, &interface, &address, interfaces)?;
+        }
+        let text = address_text(&interface, &address, interfaces);
         list[usize::from(address.addr.is_ipv6())].push(text);
     }
     for (key, list) in ["ip4.addr", "ip6.addr"].into_iter().zip(list) {
@@ -77,24 +82,35 @@ pub(crate) fn shared(spec: &JailSpec, interfaces: &[Interface]) -> Result<Params
     Ok(params)
 }
 
-/// One address: `IF|ADDR/LEN`, which jail(8) adds and removes; `ADDR` alone where the host has it there already. Adding it
-/// once more would change the host's netmask, and removing it would take the address from the host.
-fn address_text(jail: &str, interface: &str, address: &AddrSpec, all: &[Interface]) -> Result<String> {
-    let has = |i: &Interface| i.addresses.iter().any(|n| n.addr == address.addr);
+fn has(interface: &Interface, address: &AddrSpec) -> bool {
+    interface.addresses.iter().any(|n| n.addr == address.addr)
+}
+
+/// Refuses an interface that is missing, and an address that another interface has.
+fn check_address(jail: &str, interface: &str, address: &AddrSpec, all: &[Interface]) -> Result<()> {
     let Some(wanted) = all.iter().find(|i| i.name == interface) else {
         return Err(addresses::no_interface(jail, interface));
     };
-    if has(wanted) {
-        return Ok(address.addr.to_string());
+    match all.iter().find(|i| has(i, address)) {
+        Some(other) if !has(wanted, address) => {
+            let why = format!("{} is an address of {}", address.addr, other.name);
+            Err(SysError::new(format!("connect {jail} to {interface}"), why)
+                .hint("give one of the two another address"))
+        }
+        _ => Ok(()),
     }
-    if let Some(other) = all.iter().find(|i| has(i)) {
-        let why = format!("{} is an address of {}", address.addr, other.name);
-        return Err(SysError::new(format!("connect {jail} to {interface}"), why));
+}
+
+/// One address: `IF|ADDR/LEN`, which jail(8) adds and removes; `ADDR` alone where the host has it there already. Adding it
+/// once more would change the host's netmask, and removing it would take the address from the host.
+fn address_text(interface: &str, address: &AddrSpec, all: &[Interface]) -> String {
+    if all.iter().any(|i| i.name == interface && has(i, address)) {
+        return address.addr.to_string();
     }
     let len = address
         .len
         .unwrap_or(if address.addr.is_ipv4() { 32 } else { 128 });
-    Ok(format!("{interface}|{}/{len}", address.addr))
+    format!("{interface}|{}/{len}", address.addr)
 }
 
 fn mounts(spec: &JailSpec) -> Result<Vec<String>> {
@@ -178,7 +194,12 @@ mod tests {
     fn the_jails_of_the_chapter() {
         let hosts = golden::interfaces();
         for (jail, address) in [("jail1", "192.168.1.1"), ("jail2", "192.168.1.2")] {
-            let params = shared(&golden::spec(jail, &[("ip4.addr", &[address])]), &hosts).unwrap();
+            let params = shared(
+                &golden::spec(jail, &[("ip4.addr", &[address])]),
+                &hosts,
+                Strict::Yes,
+            )
+            .unwrap();
             golden::check(&format!("{jail}.conf"), &render(jail, &params).unwrap());
         }
     }
@@ -219,7 +240,7 @@ mod tests {
             spec.params.set(key, true);
         }
         spec.params.set("persist", false);
-        let params = shared(&spec, &golden::interfaces()).unwrap();
+        let params = shared(&spec, &golden::interfaces(), Strict::Yes).unwrap();
         let text = render("full", &params).unwrap();
         golden::check("full.conf", &text);
         assert_eq!(
@@ -240,7 +261,7 @@ mod tests {
     fn the_host_keeps_its_address() {
         let text = |address: &str| {
             let spec = golden::spec("a", &[("ip4.addr", &[address])]);
-            shared(&spec, &golden::interfaces())
+            shared(&spec, &golden::interfaces(), Strict::Yes)
                 .map(|p| p.list("ip4.addr").join(" "))
                 .map_err(|e| e.to_string())
         };
@@ -257,6 +278,13 @@ mod tests {
                 .unwrap_err()
                 .contains("connect a to lo7: there is no such interface")
         );
+    }
+
+    #[test]
+    fn the_file_of_a_jail_that_is_only_made_bears_with_the_host() {
+        let spec = golden::spec("a", &[("ip4.addr", &["192.0.2.10", "lo7|10.0.0.1/24"])]);
+        let params = shared(&spec, &golden::interfaces(), Strict::No).unwrap();
+        assert_eq!(params.list("ip4.addr"), ["lo1|192.0.2.10/32", "lo7|10.0.0.1/24"]);
     }
 
     #[test]

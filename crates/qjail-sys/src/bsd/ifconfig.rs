@@ -7,6 +7,8 @@ use qjail_model::Network;
 pub(crate) struct Shown {
     pub(crate) name: String,
     pub(crate) addresses: Vec<Network>,
+    /// Its Ethernet address.
+    pub(crate) ether: Option<String>,
     /// Members, of a bridge.
     pub(crate) members: Vec<String>,
     /// `lo`, `bridge`, `epair`, ….
@@ -47,6 +49,7 @@ fn detail(shown: &mut Shown, line: &str) {
     match words.next() {
         Some("inet") => shown.addresses.extend(inet(words)),
         Some("inet6") => shown.addresses.extend(inet6(words)),
+        Some("ether") => shown.ether = words.next().map(str::to_owned),
         Some("member:") => shown.members.extend(words.next().map(str::to_owned)),
         Some("groups:") => shown.groups.extend(words.map(str::to_owned)),
         _ => {}
@@ -111,6 +114,7 @@ mod tests {
         assert!(all[0].is_bridge() && !all[1].is_bridge());
         assert_eq!(all[0].members, ["epair0a"]);
         assert_eq!(all[1].name, "epair0a");
+        assert_eq!(all[1].ether.as_deref(), Some("02:61:f6:53:09:0a"));
         let route = include_str!("../../fixtures/freebsd-13.2/route-default.txt");
         assert_eq!(default_route(route).as_deref(), Some("vtnet0"));
     }

@@ -2,10 +2,16 @@
 
 use std::ffi::CStr;
 
+use crate::Running;
+
 /// sys/param.h `MAXHOSTNAMELEN`: the longest name.
 const NAME: usize = 256;
 /// sys/param.h `MAXPATHLEN`.
 const PATH: usize = 1024;
+/// sys/jail.h `JAIL_DYING`: dying jails are told too.
+const DYING: i32 = 0x08;
+/// sys/jail.h of 15.0, `JAIL_GET_DESC`: a new descriptor of the jail is written to the parameter `desc`.
+const GET_DESC: i32 = 0x40;
 
 /// A jail that the kernel knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +22,22 @@ pub(crate) struct Jail {
     pub(crate) dying: bool,
 }
 
+impl Jail {
+    /// What the contract tells of it.
+    pub(crate) fn running(&self) -> Running {
+        Running {
+            jid: self.jid,
+            dying: self.dying,
+        }
+    }
+}
+
 /// One question to jail_get(2) and the place for its answer: `lastjid`, the jail before the one that is wanted, or the
 /// name of the one that is wanted.
 #[derive(Debug)]
 pub(crate) struct Question {
     last: Option<[u8; 4]>,
+    descriptor: Option<[u8; 4]>,
     jid: [u8; 4],
     dying: [u8; 4],
     name: [u8; NAME],
@@ -32,6 +49,7 @@ impl Question {
     pub(crate) fn after(jid: i32) -> Self {
         Self {
             last: Some(jid.to_ne_bytes()),
+            descriptor: None,
             jid: [0; 4],
             dying: [0; 4],
             name: [0; NAME],
@@ -50,11 +68,32 @@ impl Question {
         Some(question)
     }
 
+    /// The same, and for a descriptor of the jail: jail_get(2) with [`GET_DESC`] writes it.
+    pub(crate) fn with_descriptor(self) -> Self {
+        Self {
+            descriptor: Some((-1_i32).to_ne_bytes()),
+            ..self
+        }
+    }
+
+    /// The flags of the call: sys/jail.h.
+    pub(crate) fn flags(&self) -> i32 {
+        DYING | if self.descriptor.is_some() { GET_DESC } else { 0 }
+    }
+
+    /// The descriptor that the kernel wrote; none where none was asked for.
+    pub(crate) fn descriptor(&self) -> Option<i32> {
+        self.descriptor.map(i32::from_ne_bytes).filter(|d| *d >= 0)
+    }
+
     /// The parameters of the call, each with its buffer.
     pub(crate) fn parts(&mut self) -> Vec<(&'static CStr, &mut [u8])> {
         let mut parts: Vec<(&'static CStr, &mut [u8])> = Vec::new();
         if let Some(last) = &mut self.last {
             parts.push((c"lastjid", last));
+        }
+        if let Some(descriptor) = &mut self.descriptor {
+            parts.push((c"desc", descriptor));
         }
         parts.push((c"jid", &mut self.jid));
         parts.push((c"dying", &mut self.dying));
@@ -120,6 +159,18 @@ mod tests {
         let mut named = Question::named("jail1").unwrap();
         assert_eq!(keys(&mut named), ["jid 4", "dying 4", "name 256", "path 1024"]);
         assert_eq!(named.answer().name, "jail1");
+        assert_eq!((named.flags(), named.descriptor()), (0x08, None));
+        let mut with = named.with_descriptor();
+        assert_eq!(
+            keys(&mut with),
+            ["desc 4", "jid 4", "dying 4", "name 256", "path 1024"]
+        );
+        assert_eq!((with.flags(), with.descriptor()), (0x48, None));
+        with.parts()[0].1.copy_from_slice(&7_i32.to_ne_bytes());
+        assert_eq!(
+            (with.descriptor(), with.answer().name.as_str()),
+            (Some(7), "jail1")
+        );
         assert!(Question::named("").is_none() && Question::named(&"x".repeat(256)).is_none());
         assert!(Question::named("a\0b").is_none());
     }

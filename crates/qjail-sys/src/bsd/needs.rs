@@ -20,7 +20,7 @@ pub(crate) struct Facts {
 /// The modules that a need has.
 pub(crate) fn modules(need: Need) -> &'static [&'static str] {
     match need {
-        Need::Jails => &["nullfs"],
+        Need::Jails => super::modules::OF_EVERY_JAIL,
         Need::Files | Need::Network => &[],
     }
 }

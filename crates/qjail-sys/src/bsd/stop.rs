@@ -1,5 +1,7 @@
 //! How a jail is stopped: which file jail(8) gets, and what is left afterwards.
 
+use std::time::Duration;
+
 use qjail_model::{Network, Params};
 
 use super::command::Invocation;
@@ -25,6 +27,14 @@ pub(crate) fn params(started: &Params, how: StopOptions, own_stop: bool) -> Para
     params
 }
 
+/// How long the jail's own stop may take where jail(8) does not watch it: `exec.timeout`, as there; none is for ever.
+pub(crate) fn patience(started: &Params, how: StopOptions) -> Option<Duration> {
+    let own = started.text("exec.timeout").and_then(|t| t.parse().ok());
+    how.timeout
+        .or(own.map(Duration::from_secs))
+        .filter(|limit| !limit.is_zero())
+}
+
 /// The commands that take back the addresses that jail(8) put on the host's interfaces: only those that the file names
 /// with their interface, and only where they are there with the very length that was added.
 pub(crate) fn leftover_addresses(started: &Params, interfaces: &[Interface]) -> Vec<Invocation> {
@@ -47,9 +57,9 @@ pub(crate) fn leftover_addresses(started: &Params, interfaces: &[Interface]) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::prepare::Strict;
     use super::super::{conf, golden};
     use super::*;
-    use std::time::Duration;
 
     fn started() -> Params {
         let mut spec = golden::spec(
@@ -60,7 +70,7 @@ mod tests {
             ],
         );
         spec.params.set("stop.timeout", "30");
-        conf::shared(&spec, &golden::interfaces()).unwrap()
+        conf::shared(&spec, &golden::interfaces(), Strict::Yes).unwrap()
     }
 
     #[test]
@@ -88,6 +98,21 @@ mod tests {
         assert_eq!(text(timeout, true), "5, /bin/sh /etc/rc.shutdown jail, /bin/x");
         assert_eq!(text(timeout, false), "5, , /bin/x");
         assert_eq!(text(force, true), "0, , ");
+    }
+
+    #[test]
+    fn the_own_stop_of_a_jail_does_not_take_for_ever() {
+        let how = |timeout: Option<u64>| StopOptions {
+            timeout: timeout.map(Duration::from_secs),
+            ..StopOptions::default()
+        };
+        let mut params = started();
+        assert_eq!(patience(&params, how(None)), None);
+        params.set("exec.timeout", "20");
+        assert_eq!(patience(&params, how(None)), Some(Duration::from_secs(20)));
+        assert_eq!(patience(&params, how(Some(5))), Some(Duration::from_secs(5)));
+        params.set("exec.timeout", "0");
+        assert_eq!(patience(&params, how(None)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
@@ -19,9 +20,13 @@ const MNT_BYFSID: libc::c_int = 0x0800_0000;
 /// sys/mount.h: do not ask the file systems themselves, see getfsstat(2).
 const NOWAIT: libc::c_int = libc::MNT_NOWAIT;
 
-// modfind(2); not in the libc crate.
+/// sys/syscall.h of 15.0: `SYS_jail_attach_jd`. By number, since libc has the name from 15.0 on only.
+const ATTACH_OPEN: libc::c_int = 597;
+
+// modfind(2) and kldload(2); not in the libc crate.
 unsafe extern "C" {
     fn modfind(name: *const libc::c_char) -> libc::c_int;
+    fn kldload(file: *const libc::c_char) -> libc::c_int;
 }
 
 /// The jail of that name; an alive one before a dying one.
@@ -43,8 +48,30 @@ pub(super) fn jails() -> Result<Vec<Jail>> {
     Ok(all)
 }
 
-/// jail_get(2): `ENOENT` is the end of the list.
+/// The jail of that name with a descriptor of it; none where there is no such jail, or the kernel gives none.
+pub(super) fn find_open(name: &str) -> Result<Option<(Jail, OwnedFd)>> {
+    let Some(mut question) = Question::named(name).map(Question::with_descriptor) else {
+        return Ok(None);
+    };
+    match get(&mut question) {
+        Ok(true) => {}
+        // Without a descriptor the number does.
+        Ok(false) | Err(_) => return Ok(None),
+    }
+    let open = question.descriptor().map(|fd| {
+        // SAFETY: the kernel has just made it for this process, and nobody else knows it.
+        unsafe { OwnedFd::from_raw_fd(fd) }
+    });
+    Ok(open.map(|fd| (question.answer(), fd)))
+}
+
 fn ask(mut question: Question) -> io::Result<Option<Jail>> {
+    Ok(get(&mut question)?.then(|| question.answer()))
+}
+
+/// jail_get(2): `ENOENT` is the end of the list.
+fn get(question: &mut Question) -> io::Result<bool> {
+    let flags = question.flags();
     let mut vectors = Vec::new();
     for (key, buffer) in question.parts() {
         let key = key.to_bytes_with_nul();
@@ -59,12 +86,12 @@ fn ask(mut question: Question) -> io::Result<Option<Jail>> {
     }
     let count = libc::c_uint::try_from(vectors.len()).map_err(io::Error::other)?;
     // SAFETY: every vector points at memory of `question` or at a constant, with its length; names are only read.
-    let jid = unsafe { libc::jail_get(vectors.as_mut_ptr(), count, libc::JAIL_DYING) };
+    let jid = unsafe { libc::jail_get(vectors.as_mut_ptr(), count, flags) };
     if jid >= 0 {
-        return Ok(Some(question.answer()));
+        return Ok(true);
     }
     match io::Error::last_os_error() {
-        e if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        e if e.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         e => Err(e),
     }
 }
@@ -73,6 +100,15 @@ fn ask(mut question: Question) -> io::Result<Option<Jail>> {
 pub(super) fn attach(jid: i32) -> io::Result<()> {
     // SAFETY: a number.
     match unsafe { libc::jail_attach(jid) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// jail_attach_jd(2), from 15.0 on: the same by a descriptor of the jail.
+pub(super) fn attach_open(jail: libc::c_int) -> io::Result<()> {
+    // SAFETY: numbers only.
+    match unsafe { libc::syscall(ATTACH_OPEN, jail) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
@@ -130,6 +166,16 @@ pub(super) fn knows_param(name: &str) -> bool {
 pub(super) fn has_module(name: &str) -> bool {
     // SAFETY: a C string.
     CString::new(name).is_ok_and(|name| unsafe { modfind(name.as_ptr()) } >= 0)
+}
+
+/// kldload(2).
+pub(super) fn load_module(name: &str) -> io::Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: a C string.
+    match unsafe { kldload(name.as_ptr()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Every mount of the host, the oldest first.

@@ -1,166 +1,106 @@
-//! Jails on FreeBSD: jail(8) starts and stops them, the kernel is asked about them.
+//! The FreeBSD machine that the program runs on: calls of the kernel and the starting of programs, nothing else.
 //!
-//! What is decided is in [`crate::bsd`]; here it is carried out. The state directory holds `run/NAME/jail.conf`, the file
-//! that a running jail was started with: it alone says what the start has added to the host.
+//! What is done when is decided in [`crate::bsd`].
 
-mod exec;
 mod kernel;
-mod life;
-mod wire;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::ExitStatus;
 
-use qjail_model::{Network, Params};
+use crate::bsd::command::{Invocation, Output};
+use crate::bsd::engine::Bsd;
+use crate::bsd::host::{Attach, Host};
+use crate::bsd::jailparam::Jail;
+use crate::bsd::mounts::Mounted;
+use crate::{Interface, Result};
 
-use crate::bsd::command::{Invocation, ROUTE};
-use crate::bsd::{ifconfig, needs, network, params, rc};
-use crate::{
-    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
-    StopOptions, SysError, System,
-};
+/// FreeBSD, on this machine.
+pub(crate) type FreeBsd = Bsd<Machine>;
 
 /// The running system.
 #[derive(Debug)]
-pub(crate) struct FreeBsd {
-    state_dir: PathBuf,
-}
+pub(crate) struct Machine;
 
-impl FreeBsd {
-    pub(crate) fn new(state_dir: &Path) -> Self {
-        Self {
-            state_dir: state_dir.to_owned(),
+impl Host for Machine {
+    fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    fn sysctl_text(&self, name: &str) -> Option<String> {
+        kernel::sysctl_text(name)
+    }
+
+    fn sysctl_int(&self, name: &str) -> Option<i32> {
+        kernel::sysctl_int(name)
+    }
+
+    fn boot_time(&self) -> Option<i64> {
+        kernel::boot_time()
+    }
+
+    fn knows_param(&self, name: &str) -> bool {
+        kernel::knows_param(name)
+    }
+
+    fn has_module(&self, name: &str) -> bool {
+        kernel::has_module(name)
+    }
+
+    fn load_module(&self, name: &str) -> io::Result<()> {
+        kernel::load_module(name)
+    }
+
+    fn has_file(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn jails(&self) -> Result<Vec<Jail>> {
+        kernel::jails()
+    }
+
+    fn jail(&self, name: &str) -> Result<Option<Jail>> {
+        kernel::find(name)
+    }
+
+    fn entrance(&self, name: &str, descriptor: bool) -> Result<Option<(Jail, Attach)>> {
+        if descriptor && let Some((jail, open)) = kernel::find_open(name)? {
+            return Ok(Some((
+                jail,
+                Box::new(move || kernel::attach_open(open.as_raw_fd())),
+            )));
         }
-    }
-}
-
-impl System for FreeBsd {
-    fn os(&self) -> &'static str {
-        "freebsd"
-    }
-
-    fn host(&self) -> Result<HostInfo> {
-        let ask = |name: &str| {
-            kernel::sysctl_text(name)
-                .ok_or_else(|| SysError::new(format!("read {name}"), "the kernel does not tell"))
-        };
-        Ok(HostInfo {
-            os: self.os().to_owned(),
-            release: Invocation::new("/bin/freebsd-version", &["-u"])
-                .succeed()?
-                .trim()
-                .to_owned(),
-            machine: ask("hw.machine")?,
-            machine_arch: ask("hw.machine_arch")?,
-            kernel: ask("kern.osrelease")?,
-        })
-    }
-
-    fn missing(&self, need: Need) -> Vec<Missing> {
-        let unloaded: Vec<_> = needs::modules(need)
-            .iter()
-            .copied()
-            .filter(|m| !kernel::has_module(m))
-            .collect();
-        let directories = kernel::sysctl_text("kern.module_path").unwrap_or_default();
-        let in_a_file = |m: &str| {
-            directories
-                .split(';')
-                .any(|d| Path::new(d).join(format!("{m}.ko")).exists())
-        };
-        needs::missing(&needs::Facts {
-            root: rustix::process::geteuid().is_root(),
-            jailed: kernel::sysctl_int("security.jail.jailed") == Some(1),
-            securelevel: kernel::sysctl_int("kern.securelevel").unwrap_or(-1),
-            absent: unloaded.iter().copied().filter(|m| !in_a_file(m)).collect(),
-            unloaded,
-        })
-    }
-
-    fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
-        params::refused(params, &kernel::knows_param)
-    }
-
-    fn running(&self) -> Result<BTreeMap<String, Running>> {
-        let mut all: BTreeMap<String, Running> = BTreeMap::new();
-        for jail in kernel::jails()? {
-            let found = Running {
-                jid: jail.jid,
-                dying: jail.dying,
-            };
-            // A dying jail may have the name of its successor.
-            if all.get(&jail.name).is_none_or(|other| other.dying) {
-                all.insert(jail.name, found);
-            }
-        }
-        Ok(all)
-    }
-
-    fn find(&self, name: &str) -> Result<Option<Running>> {
-        Ok(kernel::find(name)?.map(|jail| Running {
-            jid: jail.jid,
-            dying: jail.dying,
+        let found = kernel::find(name)?;
+        Ok(found.map(|jail| {
+            let jid = jail.jid;
+            (jail, Box::new(move || kernel::attach(jid)) as Attach)
         }))
     }
 
-    fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
-        life::start(&self.state_dir, spec, cancelled)
+    fn mounts(&self) -> Result<Vec<Mounted>> {
+        kernel::mounts()
     }
 
-    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
-        life::stop(&self.state_dir, spec, how)
-    }
-
-    fn cleanup(&self, spec: &JailSpec) -> Result<()> {
-        life::cleanup(&self.state_dir, spec)
-    }
-
-    fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
-        exec::exec(name, spec)
-    }
-
-    fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
-        exec::exec_logged(name, spec, log, limit)
+    fn unmount(&self, mounted: &Mounted) -> io::Result<()> {
+        kernel::unmount(mounted)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {
-        let mut all = kernel::interfaces()?;
-        let answer = Invocation::new(ROUTE, &["-n", "get", "default"]).run()?;
-        let default = ifconfig::default_route(&answer.stdout);
-        for interface in &mut all {
-            interface.default_route = default.as_deref() == Some(interface.name.as_str());
-        }
-        Ok(all)
+        kernel::interfaces()
     }
 
-    fn ensure_interface(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
-        let plan = network::ensure(&kernel::interfaces()?, name, addresses)?;
-        let mut change = InterfaceChange::default();
-        let done = wire::ensure(&plan, &mut change);
-        if let Err(error) = done {
-            // The first error is the one to tell.
-            let _ = self.remove_interface(name, &change.added, change.created);
-            return Err(error);
-        }
-        Ok(change)
+    fn run(&self, command: &Invocation) -> Result<Output> {
+        command.run()
     }
 
-    fn remove_interface(&self, name: &str, addresses: &[Network], whole: bool) -> Result<()> {
-        network::remove(&kernel::interfaces()?, name, addresses, whole)?
-            .iter()
-            .try_for_each(wire::take_away)
-    }
-
-    fn rc_value(&self, variable: &str) -> Result<Option<String>> {
-        Ok(rc::value(&rc::ask(variable)?.succeed()?))
-    }
-
-    fn rc_conf(&self, variable: &str, change: &RcChange) -> Result<()> {
-        let now = self.rc_value(variable)?;
-        match rc::change(variable, change, now.as_deref())? {
-            Some(command) => command.succeed().map(drop),
-            None => Ok(()),
-        }
+    fn run_into(
+        &self,
+        command: &Invocation,
+        log: &mut File,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<ExitStatus> {
+        command.run_into(log, cancelled)
     }
 }

@@ -7,22 +7,31 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::kernel;
-use crate::bsd::enter::{self, Enter, NotRun};
-use crate::bsd::{child, users};
+use super::enter::{self, Enter, NotRun};
+use super::host::{Attach, Host};
+use super::{child, users};
 use crate::{ExecSpec, Result, SysError};
 
+/// jail_attach_jd(2) came with 15.0.
+const DESCRIPTORS: i32 = 1_500_000;
+
 /// See [`crate::System::exec`].
-pub(super) fn exec(name: &str, spec: &ExecSpec) -> Result<i32> {
-    let (plan, jid) = prepare(name, spec)?;
+pub(super) fn exec(host: &dyn Host, name: &str, spec: &ExecSpec) -> Result<i32> {
+    let (plan, attach) = prepare(host, name, spec)?;
     let program = plan.program.clone();
-    let done = child::run(plan, spec.tty, move || kernel::attach(jid));
+    let done = child::run(plan, spec.tty, attach);
     ended(name, &program, done)
 }
 
 /// See [`crate::System::exec_logged`].
-pub(super) fn exec_logged(name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
-    let (plan, jid) = prepare(name, spec)?;
+pub(super) fn exec_logged(
+    host: &dyn Host,
+    name: &str,
+    spec: &ExecSpec,
+    log: &Path,
+    limit: Duration,
+) -> Result<i32> {
+    let (plan, attach) = prepare(host, name, spec)?;
     let program = plan.program.clone();
     let log = File::options()
         .append(true)
@@ -31,7 +40,7 @@ pub(super) fn exec_logged(name: &str, spec: &ExecSpec, log: &Path, limit: Durati
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(log)
         .map_err(|e| SysError::new(format!("open {}", log.display()), e))?;
-    match child::run_logged(plan, &log, limit, move || kernel::attach(jid)) {
+    match child::run_logged(plan, &log, limit, attach) {
         Err(e) if e.kind() == io::ErrorKind::TimedOut => {
             let why = format!("it did not end within {} seconds", limit.as_secs());
             Err(SysError::new(format!("run {program} in {name}"), why))
@@ -40,18 +49,21 @@ pub(super) fn exec_logged(name: &str, spec: &ExecSpec, log: &Path, limit: Durati
     }
 }
 
-/// What is to be run, and the id of the jail that it is to be run in.
-fn prepare(name: &str, spec: &ExecSpec) -> Result<(Enter, i32)> {
+/// What is to be run, and the way into the jail that it is to be run in.
+fn prepare(host: &dyn Host, name: &str, spec: &ExecSpec) -> Result<(Enter, Attach)> {
     let attempt = || format!("run a command in {name}");
-    let jail = kernel::find(name)?.ok_or_else(|| SysError::new(attempt(), "it is not running"))?;
+    let descriptor = host.sysctl_int("kern.osreldate").unwrap_or(0) >= DESCRIPTORS;
+    let (jail, attach) = host
+        .entrance(name, descriptor)?
+        .ok_or_else(|| SysError::new(attempt(), "it is not running").hint(format!("qjail start {name}")))?;
     if jail.dying {
-        return Err(SysError::new(
-            attempt(),
-            "it is dying: only its last resources are left",
-        ));
+        return Err(
+            SysError::new(attempt(), "it is dying: only its last resources are left")
+                .hint("start it again when they are gone"),
+        );
     }
     let who = users::identity(name, Path::new(&jail.path), spec.user.as_deref())?;
-    Ok((enter::plan(name, who, spec)?, jail.jid))
+    Ok((enter::plan(name, who, spec)?, attach))
 }
 
 fn ended(name: &str, program: &str, done: io::Result<ExitStatus>) -> Result<i32> {

@@ -1,0 +1,189 @@
+//! The contract of [`System`], kept by what a FreeBSD machine offers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qjail_model::{Network, Params};
+
+use super::command::{Invocation, ROUTE};
+use super::host::Host;
+use super::life::Life;
+use super::prepare::{Strict, ensure, prepare, take_away};
+use super::{exec, ifconfig, lasting, modules, needs, network, params, rc, vnet};
+use crate::{
+    ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
+    StopOptions, SysError, System,
+};
+
+/// FreeBSD, on a machine.
+#[derive(Debug)]
+pub(crate) struct Bsd<H> {
+    host: H,
+    state_dir: PathBuf,
+}
+
+impl<H: Host> Bsd<H> {
+    /// `state_dir` is for the files of running jails.
+    pub(crate) fn on(host: H, state_dir: &Path) -> Self {
+        Self {
+            host,
+            state_dir: state_dir.to_owned(),
+        }
+    }
+
+    fn life(&self) -> Life<'_> {
+        Life {
+            host: &self.host,
+            state: &self.state_dir,
+        }
+    }
+}
+
+impl<H: Host> System for Bsd<H> {
+    fn os(&self) -> &'static str {
+        "freebsd"
+    }
+
+    fn host(&self) -> Result<HostInfo> {
+        let ask = |name: &str| {
+            self.host
+                .sysctl_text(name)
+                .ok_or_else(|| SysError::new(format!("read {name}"), "the kernel does not tell"))
+        };
+        let release = Invocation::new("/bin/freebsd-version", &["-u"]);
+        Ok(HostInfo {
+            os: self.os().to_owned(),
+            release: self.host.succeed(&release)?.trim().to_owned(),
+            machine: ask("hw.machine")?,
+            machine_arch: ask("hw.machine_arch")?,
+            kernel: ask("kern.osrelease")?,
+        })
+    }
+
+    fn missing(&self, need: Need) -> Vec<Missing> {
+        let host = &self.host;
+        let unloaded: Vec<_> = needs::modules(need)
+            .iter()
+            .copied()
+            .filter(|m| !host.has_module(m))
+            .collect();
+        let can_be_loaded = |m: &&'static str| modules::can_be_loaded(host, m);
+        needs::missing(&needs::Facts {
+            root: host.is_root(),
+            jailed: host.sysctl_int("security.jail.jailed") == Some(1),
+            securelevel: host.sysctl_int("kern.securelevel").unwrap_or(-1),
+            absent: unloaded.iter().copied().filter(|m| !can_be_loaded(m)).collect(),
+            unloaded,
+        })
+    }
+
+    fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
+        params::refused(params, &|name| self.host.knows_param(name))
+    }
+
+    fn refused_name(&self, name: &str, params: &Params) -> Option<String> {
+        vnet::needs_pair(params)
+            .then(|| vnet::name_problem(name))
+            .flatten()
+    }
+
+    fn running(&self) -> Result<BTreeMap<String, Running>> {
+        let mut all: BTreeMap<String, Running> = BTreeMap::new();
+        for jail in self.host.jails()? {
+            // A dying jail may have the name of its successor.
+            if all.get(&jail.name).is_none_or(|other| other.dying) {
+                all.insert(jail.name.clone(), jail.running());
+            }
+        }
+        Ok(all)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Running>> {
+        Ok(self.host.jail(name)?.map(|jail| jail.running()))
+    }
+
+    fn occupant(&self, path: &Path) -> Result<Option<String>> {
+        let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let here = |jail: &super::jailparam::Jail| {
+            let root = Path::new(&jail.path);
+            !jail.dying && (root == path || root == resolved)
+        };
+        Ok(self.host.jails()?.into_iter().find(here).map(|jail| jail.name))
+    }
+
+    fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
+        self.life().start(spec, cancelled)
+    }
+
+    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
+        self.life().stop(spec, how)
+    }
+
+    fn cleanup(&self, spec: &JailSpec) -> Result<()> {
+        self.life().cleanup(spec)
+    }
+
+    fn publish(&self, spec: &JailSpec) -> Result<()> {
+        // The file of a jail that runs says how to remove it.
+        if self.host.jail(&spec.name)?.is_some_and(|jail| !jail.dying) {
+            return Ok(());
+        }
+        let params = prepare(&self.host, spec, Strict::No)?;
+        lasting::write(&self.state_dir, &spec.name, &params)
+    }
+
+    fn withdraw(&self, name: &str) -> Result<()> {
+        lasting::remove(&self.state_dir, name)
+    }
+
+    fn exec(&self, name: &str, spec: &ExecSpec) -> Result<i32> {
+        exec::exec(&self.host, name, spec)
+    }
+
+    fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
+        exec::exec_logged(&self.host, name, spec, log, limit)
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        let mut all = self.host.interfaces()?;
+        let answer = self
+            .host
+            .run(&Invocation::new(ROUTE, &["-n", "get", "default"]))?;
+        let default = ifconfig::default_route(&answer.stdout);
+        for interface in &mut all {
+            interface.default_route = default.as_deref() == Some(interface.name.as_str());
+        }
+        Ok(all)
+    }
+
+    fn ensure_interface(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
+        let plan = network::ensure(&self.host.interfaces()?, name, addresses)?;
+        let mut change = InterfaceChange::default();
+        let done = ensure(&self.host, &plan, &mut change);
+        if let Err(error) = done {
+            // The first error is the one to tell.
+            let _ = self.remove_interface(name, &change.added, change.created);
+            return Err(error);
+        }
+        Ok(change)
+    }
+
+    fn remove_interface(&self, name: &str, addresses: &[Network], whole: bool) -> Result<()> {
+        network::remove(&self.host.interfaces()?, name, addresses, whole)?
+            .iter()
+            .try_for_each(|command| take_away(&self.host, command))
+    }
+
+    fn rc_value(&self, variable: &str) -> Result<Option<String>> {
+        Ok(rc::value(&self.host.succeed(&rc::ask(variable)?)?))
+    }
+
+    fn rc_conf(&self, variable: &str, change: &RcChange) -> Result<()> {
+        let now = self.rc_value(variable)?;
+        match rc::change(variable, change, now.as_deref())? {
+            Some(command) => self.host.succeed(&command).map(drop),
+            None => Ok(()),
+        }
+    }
+}

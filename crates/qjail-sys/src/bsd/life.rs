@@ -1,0 +1,210 @@
+//! Starting, stopping and cleaning up.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use qjail_model::Params;
+
+use super::host::Host;
+use super::prepare::{Strict, prepare, take_away};
+use super::run_dir::Run;
+use super::{conf, lasting, modules, mounts, stop as bsd_stop, vnet};
+use crate::{JailSpec, Result, StopOptions, SysError};
+
+/// How often, and how far apart, a busy mount is tried again: the last processes of a jail need a moment to go.
+const TRIES: u32 = 20;
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// The end of a jail without its own stop.
+const KILL: StopOptions = StopOptions {
+    force: true,
+    timeout: None,
+};
+
+/// A machine and the directory of its run-time files.
+#[derive(Clone, Copy)]
+pub(super) struct Life<'a> {
+    pub(super) host: &'a dyn Host,
+    pub(super) state: &'a Path,
+}
+
+impl Life<'_> {
+    /// See [`crate::System::start`].
+    pub(super) fn start(&self, spec: &JailSpec, cancelled: &dyn Fn() -> bool) -> Result<i32> {
+        let attempt = || format!("start {}", spec.name);
+        let before = self.host.jail(&spec.name)?;
+        if before.as_ref().is_some_and(|jail| !jail.dying) {
+            return Err(SysError::new(attempt(), "it is running"));
+        }
+        modules::load(self.host, &spec.params).map_err(|e| SysError {
+            attempt: attempt(),
+            ..e
+        })?;
+        self.cleanup(spec)?;
+        if let Err(error) = self.begin(spec, cancelled) {
+            // The first error is the one to tell; what could not be undone is in the hint.
+            let error = SysError {
+                attempt: attempt(),
+                ..error
+            };
+            return Err(match self.cleanup(spec) {
+                Err(left) => error.hint(format!("not all of it could be undone: {left}")),
+                Ok(()) if before.is_some() => {
+                    error.hint("an earlier jail of this name is still dying; try again later")
+                }
+                Ok(()) => error,
+            });
+        }
+        let found = self.host.jail(&spec.name)?.filter(|jail| !jail.dying);
+        found
+            .map(|jail| jail.jid)
+            .ok_or_else(|| SysError::new(attempt(), "it ended as soon as exec.start had ended"))
+    }
+
+    fn begin(&self, spec: &JailSpec, cancelled: &dyn Fn() -> bool) -> Result<()> {
+        let run = Run::open(self.host, self.state, spec)?;
+        let params = prepare(self.host, spec, Strict::Yes)?;
+        let file = run.write("jail.conf", &spec.name, &params)?;
+        lasting::write(self.state, &spec.name, &params)?;
+        let command = conf::create(&file, &spec.name);
+        let (status, said) = run.jail(self.host, &spec.name, &command, cancelled)?;
+        if status.success() && !cancelled() {
+            return Ok(());
+        }
+        let why = if cancelled() {
+            "cancelled".to_owned()
+        } else {
+            said.unwrap_or_else(|| status.to_string())
+        };
+        let error = command.error(why);
+        let log = spec.console_log.as_ref().filter(|log| log.exists());
+        Err(log.map_or(error.clone(), |log| {
+            error.hint(format!("what it said is in {}", log.display()))
+        }))
+    }
+
+    /// See [`crate::System::stop`].
+    pub(super) fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
+        if self.ours(spec)? {
+            let run = Run::open(self.host, self.state, spec)?;
+            let started = run.params(self.state, spec)?;
+            let mut own_stop = true;
+            if vnet::is_vnet(&started) {
+                own_stop = false;
+                self.take_network(&run, spec, &started, how);
+            }
+            let first = self.remove_jail(&run, spec, &bsd_stop::params(&started, how, own_stop));
+            // A failing exec.stop makes jail(8) leave the jail as it is.
+            if self.ours(spec)? {
+                let second = self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false));
+                if self.ours(spec)? {
+                    return first.and(second).and(Err(SysError::new(
+                        format!("stop {}", spec.name),
+                        "it is still running",
+                    )));
+                }
+            }
+        }
+        self.cleanup(spec)
+    }
+
+    /// Runs `jail -r` with a file of its own: the one of the start stays as it is until nothing of the jail is left.
+    fn remove_jail(&self, run: &Run, spec: &JailSpec, params: &Params) -> Result<()> {
+        let file = run.write("stop.conf", &spec.name, params)?;
+        let command = conf::remove(&file, &spec.name);
+        match run.jail(self.host, &spec.name, &command, &|| false)? {
+            (status, _) if status.success() => Ok(()),
+            (status, said) => Err(command.error(said.unwrap_or_else(|| status.to_string()))),
+        }
+    }
+
+    /// What comes before the removal of a jail with its own network. A failure of one does not stop the next.
+    fn take_network(&self, run: &Run, spec: &JailSpec, started: &Params, how: StopOptions) {
+        let log = spec.console_log.clone().unwrap_or_else(|| run.file("output"));
+        let Ok(mut log) = File::options().append(true).create(true).mode(0o600).open(log) else {
+            return;
+        };
+        let limit = bsd_stop::patience(started, how);
+        for command in vnet::before_removal(&spec.name, started, how.force) {
+            let begun = Instant::now();
+            // How it ended is told by the jail's being there afterwards, or not.
+            let _ = self
+                .host
+                .run_into(&command, &mut log, &|| limit.is_some_and(|l| begun.elapsed() > l));
+        }
+    }
+
+    /// Whether the jail runs. A jail of this name at another place is not touched.
+    fn ours(&self, spec: &JailSpec) -> Result<bool> {
+        let Some(jail) = self.host.jail(&spec.name)?.filter(|jail| !jail.dying) else {
+            return Ok(false);
+        };
+        if Path::new(&jail.path) == spec.path || Path::new(&jail.path) == resolved(&spec.path) {
+            return Ok(true);
+        }
+        let why = format!(
+            "the running jail of this name is in {}, not in {}",
+            jail.path,
+            spec.path.display()
+        );
+        Err(SysError::new(format!("stop {}", spec.name), why).hint("jls(8) shows it; jail -r stops it"))
+    }
+
+    /// See [`crate::System::cleanup`].
+    pub(super) fn cleanup(&self, spec: &JailSpec) -> Result<()> {
+        let run = Run::open(self.host, self.state, spec)?;
+        let started = run.params(self.state, spec)?;
+        if self.ours(spec)? {
+            if vnet::is_vnet(&started) {
+                self.take_network(&run, spec, &started, KILL);
+            }
+            self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false))?;
+        }
+        self.take_back(&spec.name, &started, run.stale)?;
+        self.unmount_leftovers(&resolved(&spec.path), &started)?;
+        run.remove()
+    }
+
+    /// Takes back interfaces and addresses that jail(8) left on the host.
+    fn take_back(&self, name: &str, started: &Params, stale: bool) -> Result<()> {
+        // What was there before the host was started again is gone; an address that is there now is another one.
+        if stale {
+            return Ok(());
+        }
+        let interfaces = self.host.interfaces()?;
+        let pair = vnet::pair_of(name, started);
+        if let Some(pair) = pair.filter(|p| interfaces.iter().any(|i| i.name == p.host_end())) {
+            take_away(self.host, &vnet::destroy_pair(&pair))?;
+        }
+        bsd_stop::leftover_addresses(started, &interfaces)
+            .iter()
+            .try_for_each(|command| take_away(self.host, command))
+    }
+
+    fn unmount_leftovers(&self, root: &Path, started: &Params) -> Result<()> {
+        for mounted in mounts::leftovers(root, started, &self.host.mounts()?) {
+            let mut done = self.host.unmount(mounted);
+            for _ in 0..TRIES {
+                if !done.as_ref().is_err_and(|e| e.kind() == ErrorKind::ResourceBusy) {
+                    break;
+                }
+                sleep(BETWEEN);
+                done = self.host.unmount(mounted);
+            }
+            done.map_err(|e| {
+                SysError::new(format!("unmount {}", mounted.on.display()), e)
+                    .hint("fstat -f shows which processes hold it")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Links on the way to a jail are the host's own; the kernel keeps paths without them.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}

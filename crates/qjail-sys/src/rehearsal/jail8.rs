@@ -1,0 +1,136 @@
+//! jail(8), as far as its file asks.
+
+use qjail_model::Params;
+
+use super::machine::World;
+use crate::bsd::conf;
+
+type Said = Result<String, String>;
+
+impl World {
+    /// `jail -f FILE -c NAME`
+    pub(super) fn jail_create(&mut self, file: &str, name: &str) -> Said {
+        let params = self.read(file, name)?;
+        if self.jails.iter().any(|j| j.name == name) {
+            return Err(format!("jail: \"{name}\" already exists"));
+        }
+        for (interface, family, network) in aliases(&params) {
+            self.step(&format!("/sbin/ifconfig {interface} {family} {network} alias"))?;
+        }
+        let path = params.text("path").unwrap_or_default().to_owned();
+        for line in params.list("mount") {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if let [source, on, kind, how, ..] = words[..] {
+                self.step(&format!("/sbin/mount -t {kind} -o {how} {source} {on}"))?;
+                self.add_mount(on, kind);
+            }
+        }
+        if params.is_on("mount.devfs") {
+            let rules = params.text("devfs_ruleset").unwrap_or("4").to_owned();
+            self.step(&format!("/sbin/mount -t devfs -oruleset={rules} . {path}/dev"))?;
+            self.add_mount(&format!("{path}/dev"), "devfs");
+        }
+        for command in params.list("exec.prestart") {
+            self.step(&command)?;
+        }
+        let jid = self.add_jail(name, &path);
+        self.note(format!("    jail_set(2) name={name}: jid {jid}"));
+        for interface in params.list("vnet.interface") {
+            self.step(&format!("/sbin/ifconfig {interface} vnet {jid}"))?;
+        }
+        for command in params.list("exec.created") {
+            self.step(&command)?;
+        }
+        self.inside(&params, "exec.start")?;
+        for command in params.list("exec.poststart") {
+            self.step(&command)?;
+        }
+        Ok(format!("{name}: created"))
+    }
+
+    /// `jail -f FILE -r NAME`
+    pub(super) fn jail_remove(&mut self, file: &str, name: &str) -> Said {
+        let params = self.read(file, name)?;
+        if !self.jails.iter().any(|j| j.name == name) {
+            return Err(format!("jail: \"{name}\" not found"));
+        }
+        for command in params.list("exec.prestop") {
+            self.step(&command)?;
+        }
+        self.inside(&params, "exec.stop")?;
+        self.note(format!("    jail_remove(2) {name}"));
+        self.jails.retain(|j| j.name != name);
+        for command in params.list("exec.poststop") {
+            self.step(&command)?;
+        }
+        let path = params.text("path").unwrap_or_default().to_owned();
+        let devfs = params.is_on("mount.devfs").then(|| format!("{path}/dev"));
+        let targets = params.list("mount").into_iter().rev();
+        let on = targets.filter_map(|l| l.split_whitespace().nth(1).map(str::to_owned));
+        for on in devfs.into_iter().chain(on) {
+            self.step(&format!("/sbin/umount {on}"))?;
+            self.mounts.retain(|m| m.on.to_str() != Some(&on));
+        }
+        for (interface, family, network) in aliases(&params) {
+            self.step(&format!("/sbin/ifconfig {interface} {family} {network} -alias"))?;
+        }
+        Ok(format!("{name}: removed"))
+    }
+
+    /// The file; jail(8) says first what is wrong with it.
+    fn read(&mut self, file: &str, name: &str) -> Result<Params, String> {
+        let text = std::fs::read_to_string(file).map_err(|e| format!("jail: {file}: {e}"))?;
+        for line in text.lines() {
+            self.note(format!("    | {line}"));
+        }
+        conf::parse(name, &text).map_err(|e| format!("jail: {e}"))
+    }
+
+    /// A command that jail(8) runs on the host.
+    fn step(&mut self, command: &str) -> Result<(), String> {
+        self.note(format!("    {command}"));
+        self.check(command)?;
+        // What the shell's words name is made by them.
+        let words: Vec<&str> = command.split_whitespace().collect();
+        for pair in words.windows(2).filter(|w| w[0] == "name") {
+            let name = pair[1].trim_end_matches(';');
+            if command.contains(" create") && !self.interfaces.contains_key(name) {
+                self.make_card(name);
+            }
+        }
+        match words.as_slice() {
+            ["/sbin/ifconfig", name, rest @ ..] if !command.contains("create") => {
+                let args: Vec<&str> = std::iter::once(*name).chain(rest.iter().copied()).collect();
+                let failed = |words| format!("{words}\njail: {command}: failed");
+                self.ifconfig(&args).map(drop).map_err(failed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn inside(&mut self, params: &Params, key: &str) -> Result<(), String> {
+        for command in params.list(key) {
+            self.note(format!("    in the jail: {command}"));
+            self.check(&command)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, command: &str) -> Result<(), String> {
+        self.failure(command)
+            .map_or(Ok(()), |words| Err(format!("{words}\njail: {command}: failed")))
+    }
+}
+
+/// The addresses that jail(8) adds and removes: those with their interface.
+fn aliases(params: &Params) -> Vec<(String, &'static str, String)> {
+    let of = |key: &str, family: &'static str| {
+        let list = params.list(key).into_iter();
+        list.filter_map(move |text| {
+            let (interface, network) = text.split_once('|')?;
+            Some((interface.to_owned(), family, network.to_owned()))
+        })
+        .collect::<Vec<_>>()
+    };
+    [of("ip4.addr", "inet"), of("ip6.addr", "inet6")].concat()
+}

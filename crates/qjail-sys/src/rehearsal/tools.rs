@@ -1,0 +1,132 @@
+//! The programs that qjail starts, as far as it needs them. An error is what they would say.
+
+use qjail_model::Network;
+
+use super::machine::{Card, World};
+use crate::bsd::command::{IFCONFIG, Invocation, JAIL, JEXEC, ROUTE, SYSRC};
+
+type Said = Result<String, String>;
+
+impl World {
+    /// Runs a program.
+    pub(super) fn tool(&mut self, command: &Invocation) -> Said {
+        let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
+        match (command.program, args.as_slice()) {
+            (IFCONFIG, args) => self.ifconfig(args),
+            (JAIL, ["-f", file, "-c", name]) => self.jail_create(file, name),
+            (JAIL, ["-f", file, "-r", name]) => self.jail_remove(file, name),
+            (JEXEC, _) => Ok(String::new()),
+            (ROUTE, _) => {
+                Ok(include_str!("../../fixtures/freebsd-13.2/route-default.txt").replace("vtnet0", "em0"))
+            }
+            (SYSRC, args) => self.sysrc(args),
+            ("/bin/freebsd-version", _) => Ok(format!(
+                "{}\n",
+                self.sysctls.get("kern.osrelease").cloned().unwrap_or_default()
+            )),
+            (program, _) => Err(format!("{program}: not part of the rehearsal")),
+        }
+    }
+
+    pub(super) fn ifconfig(&mut self, args: &[&str]) -> Said {
+        match args {
+            ["-a"] => Ok(self.shown()),
+            [name, "create"] => {
+                self.make_card(name);
+                Ok(String::new())
+            }
+            [name, rest @ ..] => {
+                let words = format!("ifconfig: interface {name} does not exist");
+                let card = self.interfaces.get_mut(*name).ok_or(words)?;
+                change(card, rest)?;
+                if *rest == ["destroy"] {
+                    self.interfaces.remove(*name);
+                    let other = name.replacen("qa_", "qb_", 1);
+                    self.interfaces.remove(&other);
+                }
+                Ok(String::new())
+            }
+            [] => Err("usage: ifconfig".to_owned()),
+        }
+    }
+
+    pub(super) fn make_card(&mut self, name: &str) {
+        let groups = match name {
+            n if n.starts_with("lo") => vec!["lo"],
+            n if n.contains("bridge") => vec!["bridge"],
+            _ => vec!["epair"],
+        };
+        let card = Card {
+            groups,
+            ..Card::default()
+        };
+        self.interfaces.insert(name.to_owned(), card);
+    }
+
+    fn shown(&self) -> String {
+        let mut text = String::new();
+        for (name, card) in &self.interfaces {
+            text += &format!("{name}: flags=8049<UP> metric 0 mtu 1500\n");
+            for a in &card.addresses {
+                let bits = u32::MAX.checked_shl(32 - u32::from(a.len)).unwrap_or(0);
+                text += &format!("\tinet {} netmask {bits:#010x}\n", a.addr);
+            }
+            for member in &card.members {
+                text += &format!("\tmember: {member} flags=143<LEARNING>\n");
+            }
+            text += &format!("\tgroups: {}\n", card.groups.join(" "));
+        }
+        text
+    }
+
+    fn sysrc(&mut self, args: &[&str]) -> Said {
+        match args {
+            ["-i", "-n", name] => Ok(format!("{}\n", self.rc.get(*name).cloned().unwrap_or_default())),
+            ["-x", name] => {
+                self.rc.remove(*name);
+                Ok(String::new())
+            }
+            [change] => {
+                let (name, value) = change.split_once('=').ok_or("sysrc: no value")?;
+                let now = |n: &str| self.rc.get(n).cloned().unwrap_or_default();
+                let (name, value) = match (name.strip_suffix('+'), name.strip_suffix('-')) {
+                    (Some(n), _) => (n, format!("{} {value}", now(n)).trim().to_owned()),
+                    (_, Some(n)) => {
+                        let left: Vec<String> = now(n)
+                            .split_whitespace()
+                            .filter(|w| *w != value)
+                            .map(str::to_owned)
+                            .collect();
+                        (n, left.join(" "))
+                    }
+                    _ => (name, value.to_owned()),
+                };
+                self.rc.insert(name.to_owned(), value);
+                Ok(String::new())
+            }
+            _ => Err("usage: sysrc".to_owned()),
+        }
+    }
+}
+
+fn change(card: &mut Card, words: &[&str]) -> Result<(), String> {
+    match words {
+        ["up"] => card.up = true,
+        ["inet" | "inet6", address, what] => {
+            let network: Network = address.parse().map_err(|e| format!("ifconfig: {e}"))?;
+            let had = card.addresses.iter().any(|a| a.addr == network.addr);
+            card.addresses.retain(|a| a.addr != network.addr);
+            match *what {
+                // As on 13.2: an address that is there gets the new netmask.
+                "alias" => card.addresses.push(network),
+                _ if !had => {
+                    return Err("ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address".to_owned());
+                }
+                _ => {}
+            }
+        }
+        ["addm", member, ..] => card.members.push((*member).to_owned()),
+        _ => {}
+    }
+    Ok(())
+}
