@@ -13,9 +13,12 @@ mod tree;
 mod ui;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use qjail_core::{Error, Kind};
+use qjail_sys::System;
 
 use crate::globals::Globals;
 use crate::render::Style;
@@ -26,12 +29,20 @@ use crate::render::Style;
 /// 125 when qjail itself failed.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    let early = Globals::scan(&args);
+    run_on(&args, qjail_sys::native_os(), &|state_dir| {
+        Arc::from(qjail_sys::native(state_dir))
+    })
+}
+
+/// As [`run`], on a system of the caller's choice: for tests. `os` is what [`System::os`] of the system says, which is made
+/// with the directory of its run-time files.
+pub fn run_on(args: &[OsString], os: &str, system: &dyn Fn(&Path) -> Arc<dyn System>) -> ExitCode {
+    let early = Globals::scan(args);
     let style = Style {
         json: early.json,
         quiet: early.quiet,
     };
-    match try_run(&args, &early) {
+    match try_run(args, &early, os, system) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             style.error(&error);
@@ -45,8 +56,13 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn try_run(args: &[OsString], early: &Globals) -> Result<u8, Error> {
-    let engine = setup::engine(early)?;
+fn try_run(
+    args: &[OsString],
+    early: &Globals,
+    os: &str,
+    system: &dyn Fn(&Path) -> Arc<dyn System>,
+) -> Result<u8, Error> {
+    let engine = setup::engine(early, os, system)?;
     let core = spec::core_commands();
     let globals = spec::global_options();
     let extended = setup::extended(&core, &engine.registry);

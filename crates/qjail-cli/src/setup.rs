@@ -1,6 +1,6 @@
 //! Puts together what a command works with: directories, settings, plugins, the system.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use qjail_core::{Engine, Error, PluginOptions};
 use qjail_plugin_api::{Builtin, CommandSpec, LogLevel, Output, inventory};
 use qjail_plugin_host::{HostConfig, Origin, Registry};
 use qjail_store::{Layout, Os, Settings};
+use qjail_sys::System;
 use serde_json::json;
 
 use crate::globals::Globals;
@@ -25,12 +26,15 @@ const DEFAULT_JOBS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The engine, as far as it can be made before the command line is parsed: plugins have a say in what it may contain.
-pub(crate) fn engine(early: &Globals) -> Result<Engine, Error> {
-    let os = qjail_sys::native_os();
+pub(crate) fn engine(
+    early: &Globals,
+    os: &str,
+    system: &dyn Fn(&Path) -> Arc<dyn System>,
+) -> Result<Engine, Error> {
     let layout = layout(os, early)?;
     let settings = Settings::load(&layout.settings_file())?;
     let registry = Registry::discover(&host_config(os, &layout, &settings));
-    let system = Arc::from(qjail_sys::native(&layout.state_dir()));
+    let system = system(&layout.state_dir());
     Ok(Engine {
         ui: Box::new(Terminal::new(Tone::default())),
         cancel: Arc::new(AtomicBool::new(false)),

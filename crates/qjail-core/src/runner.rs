@@ -152,13 +152,8 @@ impl Runner<'_> {
             Action::Step { owner, what } => self.run_step(owner, what),
             Action::MergeFlavor { flavor } => flavor::merge(self.engine, self.places, flavor),
             Action::Thicken { sources } => flavor::thicken(self.engine, self.places, sources),
-            Action::WriteDefinition { name, text } => {
-                Ok(self.engine.definitions().write_text(&jail_name(name)?, text)?)
-            }
-            Action::RemoveDefinition { name } => {
-                self.engine.definitions().remove(&jail_name(name)?)?;
-                Ok(())
-            }
+            Action::WriteDefinition { name, text } => self.set_definition(&jail_name(name)?, Some(text)),
+            Action::RemoveDefinition { name } => self.set_definition(&jail_name(name)?, None),
             Action::StartJail { spec } => {
                 system.start(spec, &|| self.engine.cancelled())?;
                 Ok(())
@@ -176,6 +171,17 @@ impl Runner<'_> {
                 Ok(system.stop(spec, how)?)
             }
         }
+    }
+
+    /// Writes or removes a definition, and what the system keeps of it.
+    fn set_definition(&self, name: &JailName, text: Option<&str>) -> Result<()> {
+        let definitions = self.engine.definitions();
+        match text {
+            Some(text) => definitions.write_text(name, text)?,
+            None => drop(definitions.remove(name)?),
+        }
+        self.engine.follow_definition(name);
+        Ok(())
     }
 
     fn run_step(&self, owner: &str, step: &Step) -> Result<()> {
@@ -229,13 +235,7 @@ impl Runner<'_> {
             (
                 Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name },
                 Undo::Definition { old },
-            ) => {
-                let name = jail_name(name)?;
-                match old {
-                    Some(text) => Ok(self.engine.definitions().write_text(&name, text)?),
-                    None => Ok(self.engine.definitions().remove(&name).map(|_| ())?),
-                }
-            }
+            ) => self.set_definition(&jail_name(name)?, old.as_deref()),
             (Action::Step { owner, what }, undo) => self.undo_step(owner, what, undo),
             // What these made goes with the directory that an earlier step made.
             _ => Ok(()),

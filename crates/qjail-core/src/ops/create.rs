@@ -163,7 +163,9 @@ impl Engine {
             .into_iter()
             .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")))
             .map(|e| e.hint("jail(8) lists the parameters; not every system carries out all of them"));
-        Error::all(errors.collect()).map_or(Ok(()), Err)
+        let too_long = self.system.refused_name(name.as_str(), params);
+        let too_long = too_long.map(|why| Error::new(format!("{name}: {why}")).hint("choose a shorter name"));
+        Error::all(errors.chain(too_long).collect()).map_or(Ok(()), Err)
     }
 
     fn create_steps(

@@ -34,6 +34,7 @@ impl Engine {
                 Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}"))
             );
         }
+        self.require_unoccupied(name, places)?;
         let depending = self
             .all()
             .into_iter()

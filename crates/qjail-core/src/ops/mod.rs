@@ -8,5 +8,6 @@ pub(crate) mod delete;
 pub(crate) mod enter;
 pub(crate) mod list;
 pub(crate) mod many;
+pub(crate) mod publish;
 pub(crate) mod rename;
 pub(crate) mod run;

@@ -61,6 +61,7 @@ impl Engine {
             return Ok(Outcome::Bypassed(format!("Jail already running.      {name}")));
         }
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        self.require_unoccupied(name, &places)?;
         let plan = self
             .plan_start(name, &definition, &places)
             .map_err(|e| e.about(format!("start {name}")))?;
@@ -75,9 +76,7 @@ impl Engine {
         places: &Places,
     ) -> Result<Plan> {
         let gathered = self.ask(Event::Start, name, definition, places)?;
-        let mut params = definition.params.clone();
-        apply_params(&mut params, &gathered.params);
-        let spec = self.spec(name, definition, places, &params, &gathered)?;
+        let spec = self.start_spec(name, definition, places, &gathered)?;
         self.check_params(name, &spec.params)?;
         let mut steps = gathered.pre;
         steps.push(Action::StartJail { spec: Box::new(spec) });
@@ -96,7 +95,22 @@ impl Engine {
         })
     }
 
-    fn ask(
+    /// Refuses when a jail that qjail knows by another name, or not at all, runs in the jail's directory.
+    pub(crate) fn require_unoccupied(&self, name: &JailName, places: &Places) -> Result<()> {
+        let root = places.jails.join(name.as_str());
+        match self.system.occupant(&root)? {
+            Some(other) if other != name.as_str() => Err(Error::new(format!(
+                "{}: the jail {other} runs in this directory",
+                root.display()
+            ))
+            .hint(format!(
+                "stop it first with what has started it, or: jail -r {other}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn ask(
         &self,
         event: Event,
         name: &JailName,
@@ -116,7 +130,19 @@ impl Engine {
         gather(self, &question, Vec::new())
     }
 
-    /// All that the system needs to start the jail.
+    /// All that the system needs to start the jail: its definition, and what the plugins say to a start.
+    pub(crate) fn start_spec(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        places: &Places,
+        gathered: &Gathered,
+    ) -> Result<JailSpec> {
+        let mut params = definition.params.clone();
+        apply_params(&mut params, &gathered.params);
+        self.spec(name, definition, places, &params, gathered)
+    }
+
     fn spec(
         &self,
         name: &JailName,

@@ -130,7 +130,7 @@ impl<H: Host> System for Bsd<H> {
             return Ok(());
         }
         let params = prepare(&self.host, spec, Strict::No)?;
-        lasting::write(&self.state_dir, &spec.name, &params)
+        lasting::write(&self.state_dir, &spec.name, &params).map(drop)
     }
 
     fn withdraw(&self, name: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 //! It is for jail(8) without qjail, and to be linked into /etc/jail.conf.d. It says what the last start said, and before
 //! the first one what a start would say then.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qjail_fs::{RelPath, Root, WriteOptions};
 use qjail_model::Params;
@@ -16,8 +16,8 @@ const DIR: &str = "jail.conf.d";
 /// No jail.conf(5) of one jail is longer.
 const LONGEST: u64 = 1 << 20;
 
-/// Writes the file, whole or not at all.
-pub(crate) fn write(state: &Path, name: &str, params: &Params) -> Result<()> {
+/// Writes the file, whole or not at all, and tells its path.
+pub(crate) fn write(state: &Path, name: &str, params: &Params) -> Result<PathBuf> {
     let text = conf::render(name, params)?;
     let fail = |e: qjail_fs::Error| SysError::new(format!("write the jail.conf of {name}"), e);
     let root = Root::open(state).map_err(fail)?;
@@ -27,9 +27,9 @@ pub(crate) fn write(state: &Path, name: &str, params: &Params) -> Result<()> {
         mode: Some(0o600),
         ..WriteOptions::default()
     };
-    root.write(&path(name)?, text.as_bytes(), &options)
-        .map_err(fail)?;
-    Ok(())
+    let file = path(name)?;
+    root.write(&file, text.as_bytes(), &options).map_err(fail)?;
+    Ok(state.join(file.as_os_str()))
 }
 
 /// What the file says; none where there is none that can be read.

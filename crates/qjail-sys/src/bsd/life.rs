@@ -35,22 +35,15 @@ pub(super) struct Life<'a> {
 impl Life<'_> {
     /// See [`crate::System::start`].
     pub(super) fn start(&self, spec: &JailSpec, cancelled: &dyn Fn() -> bool) -> Result<i32> {
-        let attempt = || format!("start {}", spec.name);
+        let attempt = || format!("jail {}", spec.name);
         let before = self.host.jail(&spec.name)?;
         if before.as_ref().is_some_and(|jail| !jail.dying) {
             return Err(SysError::new(attempt(), "it is running"));
         }
-        modules::load(self.host, &spec.params).map_err(|e| SysError {
-            attempt: attempt(),
-            ..e
-        })?;
+        modules::load(self.host, &spec.params)?;
         self.cleanup(spec)?;
         if let Err(error) = self.begin(spec, cancelled) {
             // The first error is the one to tell; what could not be undone is in the hint.
-            let error = SysError {
-                attempt: attempt(),
-                ..error
-            };
             return Err(match self.cleanup(spec) {
                 Err(left) => error.hint(format!("not all of it could be undone: {left}")),
                 Ok(()) if before.is_some() => {
@@ -69,7 +62,7 @@ impl Life<'_> {
         let run = Run::open(self.host, self.state, spec)?;
         let params = prepare(self.host, spec, Strict::Yes)?;
         let file = run.write("jail.conf", &spec.name, &params)?;
-        lasting::write(self.state, &spec.name, &params)?;
+        let lasting = lasting::write(self.state, &spec.name, &params)?;
         let command = conf::create(&file, &spec.name);
         let (status, said) = run.jail(self.host, &spec.name, &command, cancelled)?;
         if status.success() && !cancelled() {
@@ -80,10 +73,10 @@ impl Life<'_> {
         } else {
             said.unwrap_or_else(|| status.to_string())
         };
-        let error = command.error(why);
         let log = spec.console_log.as_ref().filter(|log| log.exists());
-        Err(log.map_or(error.clone(), |log| {
-            error.hint(format!("what it said is in {}", log.display()))
+        Err(command.error(why).hint(match log {
+            Some(log) => format!("what it said is in {}", log.display()),
+            None => format!("to see more: jail -v -f {} -c {}", lasting.display(), spec.name),
         }))
     }
 
@@ -103,7 +96,7 @@ impl Life<'_> {
                 let second = self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false));
                 if self.ours(spec)? {
                     return first.and(second).and(Err(SysError::new(
-                        format!("stop {}", spec.name),
+                        format!("jail {}", spec.name),
                         "it is still running",
                     )));
                 }
@@ -151,7 +144,7 @@ impl Life<'_> {
             jail.path,
             spec.path.display()
         );
-        Err(SysError::new(format!("stop {}", spec.name), why).hint("jls(8) shows it; jail -r stops it"))
+        Err(SysError::new(format!("jail {}", spec.name), why).hint("jls(8) shows it; jail -r stops it"))
     }
 
     /// See [`crate::System::cleanup`].

@@ -36,7 +36,7 @@ pub(crate) fn load(host: &dyn Host, params: &Params) -> Result<()> {
             let hint = format!(
                 "load it by hand, kldload {module}, or at boot: {module}_load=\"YES\" in /boot/loader.conf"
             );
-            SysError::new("load a module", format!("{module} can not be loaded: {e}")).hint(hint)
+            SysError::new(format!("load the module {module}"), e).hint(hint)
         })?;
     }
     Ok(())

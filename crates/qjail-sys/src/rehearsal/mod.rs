@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::System;
+use crate::bsd::command::Invocation;
 use crate::bsd::engine::Bsd;
 use machine::World;
 
@@ -57,6 +58,14 @@ impl Rehearsal {
         if !file {
             world.module_files.remove(module);
         }
+    }
+
+    /// Runs a program of the host by hand, without qjail.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn by_hand(&self, program: &'static str, args: &[&str]) -> Result<String, String> {
+        self.lock().tool(&Invocation::new(program, args))
     }
 
     /// A jail that somebody else runs.
