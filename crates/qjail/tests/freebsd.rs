@@ -2,6 +2,7 @@
 //! host, compared with `golden/freebsd`. The host is [`Rehearsal`]; all else is the program as it is, plugins included.
 //!
 //! A golden file that differs is rewritten when `QJAIL_GOLDEN=write` is set.
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::ffi::OsString;
 use std::fs;
