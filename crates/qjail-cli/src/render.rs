@@ -127,11 +127,9 @@ pub(crate) fn table(columns: &[String], rows: &[Vec<String>]) {
 }
 
 /// The classic list of jails, further addresses on lines of their own.
-pub(crate) fn classic_list(zone: Option<&str>, rows: &[Row]) {
-    line(&match zone {
-        Some(zone) => format!(" \nJails in zone  {zone}\n"),
-        None => " \n".to_owned(),
-    });
+pub(crate) fn classic_list<'a>(zone: Option<&str>, rows: impl IntoIterator<Item = &'a Row>) {
+    line(" ");
+    line(&zone.map(|z| format!("Jails in zone  {z}")).unwrap_or_default());
     line("STA JID  NIC IP              Jailname");
     line("--- ---- --- --------------- --------------------------------------------------");
     for row in rows {

@@ -238,27 +238,54 @@ impl Engine {
             .collect()
     }
 
+    /// Refuses a zone that does not exist: it has neither a directory nor a jail.
+    ///
+    /// # Errors
+    /// `Un-known zone`, with the zones there are.
+    pub fn check_zone(&self) -> Result<()> {
+        let Some(zone) = &self.zone else { return Ok(()) };
+        if self.layout.jails_dir(Some(zone)).is_dir() {
+            return Ok(());
+        }
+        let zones = self.layout.zones()?;
+        if zones.contains(zone) {
+            return Ok(());
+        }
+        let known: Vec<&str> = zones.iter().map(ZoneName::as_str).collect();
+        let make = format!("qjail -z {zone} install makes it");
+        Err(Error::new("Error: Un-known zone.").hint(if known.is_empty() {
+            format!("there is no zone {zone}, only the default one; {make}")
+        } else {
+            format!("there is no zone {zone}, but {}; {make}", known.join(", "))
+        }))
+    }
+
     /// The jails of the command's zone that are meant, in the order of their names, and an error for each selector
     /// that means none. No selector means all.
     pub fn select(&self, selectors: &[Selector]) -> (Vec<JailName>, Vec<Error>) {
+        self.select_in(selectors, false)
+    }
+
+    /// As [`Engine::select`]; of every zone with `all_zones`.
+    pub(crate) fn select_in(&self, selectors: &[Selector], all_zones: bool) -> (Vec<JailName>, Vec<Error>) {
+        let jails = || {
+            let jails = if all_zones { self.all() } else { self.zone_jails() };
+            jails.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
         if selectors.is_empty() {
-            return (
-                self.zone_jails().into_iter().map(|(n, _)| n).collect(),
-                Vec::new(),
-            );
+            return (jails(), Vec::new());
         }
         let mut names = std::collections::BTreeSet::new();
         let mut errors = Vec::new();
         let mut known: Option<Vec<JailName>> = None;
         for selector in selectors {
             match selector {
-                Selector::Name(name) => match self.definition_in_zone(name) {
+                Selector::Name(name) => match self.definition_in_zone(name, all_zones) {
                     Ok(()) => drop(names.insert(name.clone())),
                     Err(e) => errors.push(e),
                 },
                 Selector::Prefix(prefix) => {
-                    let known =
-                        known.get_or_insert_with(|| self.zone_jails().into_iter().map(|(n, _)| n).collect());
+                    let known = known.get_or_insert_with(jails);
                     let before = names.len();
                     names.extend(known.iter().filter(|n| selector.matches(n)).cloned());
                     if names.len() == before {
@@ -273,9 +300,9 @@ impl Engine {
         (names.into_iter().collect(), errors)
     }
 
-    fn definition_in_zone(&self, name: &JailName) -> Result<()> {
+    fn definition_in_zone(&self, name: &JailName, all_zones: bool) -> Result<()> {
         let definition = self.definition(name)?;
-        if definition.zone == self.zone {
+        if all_zones || definition.zone == self.zone {
             return Ok(());
         }
         let error = Error::new(format!("Error: Jail doesn't exist. {name}"));

@@ -1,20 +1,24 @@
 //! Each command: its options to an operation, the result to lines.
 
 mod config;
+mod list;
 mod params;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
-use qjail_core::{CreateRequest, Engine, Error, Job, ListRequest, Outcome, Plan, PluginOptions, StopRequest};
+use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, StopRequest};
 use qjail_model::{JailName, Selector};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
 
 use crate::globals::Globals;
-use crate::render::{self, Style, line};
+use crate::render::{Style, line};
 use crate::{help, setup, tree};
+
+/// Commands that make a zone, or have nothing to do with one.
+const ZONELESS: [&str; 5] = ["install", "import", "plugins", "completions", "help"];
 
 /// A parsed command line on its way.
 struct Call<'a> {
@@ -48,6 +52,9 @@ pub(crate) fn dispatch(
         json: globals.json,
         quiet: globals.quiet,
     };
+    if !ZONELESS.contains(&name) {
+        engine.check_zone()?;
+    }
     let Some(spec) = core.iter().find(|c| c.name == name) else {
         return plugin_command(&engine, style, name, sub);
     };
@@ -149,47 +156,6 @@ impl Call<'_> {
             .into_iter()
             .map(|s| s.parse().map_err(Error::usage))
             .collect()
-    }
-
-    fn list(&self) -> Result<u8, Error> {
-        let request = ListRequest {
-            selectors: self.selectors()?,
-            running: self.options.is_on("running"),
-            stopped: self.options.is_on("stopped"),
-        };
-        let columns = self.options.list("columns");
-        if let Some(bad) = columns.iter().find(|c| !render::COLUMNS.contains(c)) {
-            return Err(Error::usage(format!("there is no column {bad}")).hint(render::COLUMNS.join(", ")));
-        }
-        let (rows, errors) = self.engine.list(&request)?;
-        let path = |row: &qjail_core::Row| {
-            self.engine
-                .layout
-                .jails_dir(row.definition.zone.as_ref())
-                .join(row.name.as_str())
-                .display()
-                .to_string()
-        };
-        if self.style.json {
-            let values: Vec<_> = rows.iter().map(|r| render::row_value(r, &path(r))).collect();
-            line(&serde_json::Value::from(values).to_string());
-        } else if columns.is_empty() {
-            render::classic_list(
-                self.globals.zone.as_ref().map(qjail_model::ZoneName::as_str),
-                &rows,
-            );
-        } else {
-            let heads: Vec<String> = columns.iter().map(|c| c.to_uppercase()).collect();
-            let cells = |r: &qjail_core::Row| {
-                columns
-                    .iter()
-                    .filter_map(|c| render::column(r, c, &path(r)))
-                    .collect()
-            };
-            render::table(&heads, &rows.iter().map(cells).collect::<Vec<_>>());
-        }
-        errors.iter().for_each(|e| self.style.error(e));
-        Ok(u8::from(!errors.is_empty()))
     }
 
     fn stop_request(&self) -> StopRequest {

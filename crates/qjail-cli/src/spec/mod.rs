@@ -120,6 +120,7 @@ fn list() -> CommandSpec {
     let args = vec![
         jails(),
         columns,
+        ArgSpec::flag("all-zones", None, "Of every zone, in a section each"),
         ArgSpec::flag("running", None, "Only running jails").conflicts(&["stopped"]),
         ArgSpec::flag("stopped", None, "Only stopped jails"),
     ];

@@ -53,7 +53,7 @@ impl Engine {
         if let Some(zone) = self
             .zone
             .as_ref()
-            .filter(|_| spec.lock.is_some() && !self.dry_run)
+            .filter(|_| spec.lock.as_deref() == Some("base") && !self.dry_run)
         {
             self.layout.create_zone(zone)?;
         }

@@ -11,6 +11,8 @@ use crate::{Error, Result};
 pub struct ListRequest {
     /// Only these; empty for all of the zone.
     pub selectors: Vec<Selector>,
+    /// Of every zone, not only of the command's.
+    pub all_zones: bool,
     /// Only running ones.
     pub running: bool,
     /// Only stopped ones.
@@ -82,7 +84,7 @@ impl Engine {
         let (names, errors) = if request.selectors.is_empty() {
             (None, Vec::new())
         } else {
-            some(self.select(&request.selectors))
+            some(self.select_in(&request.selectors, request.all_zones))
         };
         let defined = self.all();
         // On FreeBSD jails of other managers run beside those of qjail: only what has a file here is one of ours.
@@ -100,9 +102,9 @@ impl Engine {
                     },
                 )
             });
-        let rows = defined
+        let mut rows: Vec<Row> = defined
             .iter()
-            .filter(|(_, definition)| definition.zone == self.zone)
+            .filter(|(_, definition)| request.all_zones || definition.zone == self.zone)
             .cloned()
             .chain(unreadable)
             .filter(|(name, _)| names.as_ref().is_none_or(|n| n.contains(name)))
@@ -115,6 +117,8 @@ impl Engine {
                 !(request.running && row.running.is_none() || request.stopped && row.running.is_some())
             })
             .collect();
+        // The default zone comes first; within a zone the names are in order already.
+        rows.sort_by(|a, b| a.definition.zone.cmp(&b.definition.zone));
         Ok((rows, errors))
     }
 }
