@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod bad_input;
+mod config;
 mod crash;
 mod enter;
 mod install;
@@ -12,4 +13,6 @@ mod locks;
 mod network;
 mod plans;
 mod plugins;
+mod rename;
 mod sysvipc;
+mod zones;

@@ -15,6 +15,7 @@ impl Call<'_> {
             return Err(Error::usage("config: name the jails, or give --all"));
         }
         let request = self.config_request()?;
+        request.check()?;
         let display = self.options.is_on("display");
         if request.is_empty() != display {
             return Err(if display {

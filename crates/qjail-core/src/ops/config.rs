@@ -40,20 +40,23 @@ impl ConfigRequest {
         self.rename.as_ref().filter(|new| *new != name)
     }
 
-    /// Two changes that can not both be wanted, as an error.
-    fn contradictions(&self) -> Vec<Error> {
+    /// Refuses what can not be wanted of any jail: two changes of one parameter.
+    ///
+    /// # Errors
+    /// Each pair, as a mistake in the command line.
+    pub fn check(&self) -> Result<()> {
         let pairs = self
             .changes
             .iter()
             .enumerate()
             .flat_map(|(i, a)| self.changes[i + 1..].iter().map(move |b| (a, b)));
-        pairs
+        let errors = pairs
             .filter_map(|(a, b)| Some((a, b, a.contradicts(b)?)))
             .map(|(a, b, key)| {
                 Error::usage(format!("{} and {} both change {key}", a.option, b.option))
                     .hint("give one of them")
-            })
-            .collect()
+            });
+        Error::all(errors.collect()).map_or(Ok(()), Err)
     }
 }
 
@@ -89,7 +92,7 @@ impl Engine {
     /// before then, and a jail that was stopped for it is started again.
     pub fn config(&self, name: &JailName, request: &ConfigRequest) -> Result<Configured> {
         self.require(Need::Files)?;
-        Error::all(request.contradictions()).map_or(Ok(()), Err)?;
+        request.check()?;
         self.definition(name)?;
         let running = self.system.find(name.as_str())?.is_some();
         if running && request.restart {
