@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use qjail_plugin_base as _;
 use qjail_plugin_net as _;
+use qjail_plugin_sysvipc as _;
 use qjail_sys::rehearsal::Rehearsal;
 use tempfile::TempDir;
 
@@ -189,6 +190,24 @@ fn the_chapter() {
     host.ok(&["net", "delete", "lo1"]);
     host.check("delete-all-net-delete.txt");
     assert_eq!(host.state(), Host::new().state());
+}
+
+#[test]
+fn the_chapters_settings() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "postgres"]);
+    host.text.clear();
+    for option in ["-m", "-M", "-r", "-R", "-y", "-k"] {
+        host.ok(&["config", option, "postgres"]);
+    }
+    host.ok(&[
+        "config", "-s", "2", "-f", "1", "-p", "0-1", "-b", "61", "postgres",
+    ]);
+    host.check("config.txt");
+    host.ok(&["start", "postgres"]);
+    host.check("start-configured.txt");
+    host.fails(&["config", "-m", "postgres"]);
+    host.ok(&["stop", "postgres"]);
 }
 
 #[test]

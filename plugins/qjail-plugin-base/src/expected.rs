@@ -1,10 +1,9 @@
 //! What the archive must be: the SHA-256 from the command line, from MANIFESTs, or from both, which must then agree.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use qjail_fetch::{Digest, Expect, FetchError, Manifest, MirrorError, Options, Proxies, fetch_small};
-use qjail_model::{Arch, Release};
 use qjail_plugin_api::{CommandRequest, Host, PluginError};
 
 use crate::source::{Source, Wanted, pick, reason};
@@ -25,6 +24,7 @@ pub(crate) struct Known {
 }
 
 /// A digest and who says so.
+#[derive(Debug)]
 struct Word {
     sha256: Digest,
     from: String,
@@ -67,7 +67,7 @@ pub(crate) fn known(
     if let Some(path) = request.options.text("manifest") {
         words.push(in_manifest(&read_manifest(Path::new(path))?, &file, path)?);
     }
-    words.extend(trusted(wanted.release.as_ref(), wanted.platform.as_ref(), &file)?);
+    words.extend(trusted(Path::new(TRUSTED), wanted, &file)?);
     Ok(Known {
         urls,
         sha256: agreed(&words, &file)?,
@@ -135,12 +135,12 @@ fn beside_file(path: &Path, file: &str, in_dir: bool) -> Result<Option<Word>, Pl
     Ok(entry.map(|sha256| Word { sha256, from }))
 }
 
-/// What pkg(8) verified of the release.
-fn trusted(release: Option<&Release>, arch: Option<&Arch>, file: &str) -> Result<Option<Word>, PluginError> {
-    let (Some(release), Some(arch)) = (release, arch) else {
+/// What pkg(8) verified of the release: `dir` has a MANIFEST of each.
+fn trusted(dir: &Path, wanted: &Wanted, file: &str) -> Result<Option<Word>, PluginError> {
+    let (Some(release), Some(arch)) = (&wanted.release, &wanted.platform) else {
         return Ok(None);
     };
-    let path = PathBuf::from(TRUSTED).join(format!("{}-{}-{release}", arch.machine, arch.machine_arch));
+    let path = dir.join(format!("{}-{}-{release}", arch.machine, arch.machine_arch));
     if !path.is_file() {
         return Ok(None);
     }
@@ -264,6 +264,32 @@ mod tests {
                 .starts_with("--sha256 and /x/MANIFEST disagree about the sha256 of base.txz"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_pkg_has_verified_has_a_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = Wanted {
+            source: Source::Release { dirs: Vec::new() },
+            release: Some("15.0-RELEASE".parse().unwrap()),
+            arch: "aarch64".to_owned(),
+            platform: qjail_model::Arch::find("aarch64"),
+        };
+        let found = || trusted(dir.path(), &wanted, "base.txz");
+        assert!(found().unwrap().is_none(), "the package is not installed");
+        let path = dir.path().join("arm64-aarch64-15.0-RELEASE");
+        let line = |file: &str| format!("{file}\t{A}\t30174\tbase\t\"Base system (MANDATORY)\"\ton\n");
+        std::fs::write(&path, line("base.txz")).unwrap();
+        let said = found().unwrap().unwrap();
+        let error = agreed(&[word(B, "http://h/MANIFEST"), said], "base.txz").unwrap_err();
+        assert!(error.message.contains("disagree"), "{error}");
+        std::fs::write(&path, line("kernel.txz")).unwrap();
+        assert!(found().unwrap_err().message.ends_with("does not list base.txz"));
+        let unknown = Wanted {
+            release: None,
+            ..wanted.clone()
+        };
+        assert!(trusted(dir.path(), &unknown, "base.txz").unwrap().is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use qjail_plugin_api::model::{AddrSpec, Family, Network};
 use qjail_plugin_api::{HookRequest, Objection, PluginError};
 
+use crate::start::shares;
 use crate::world::{ADDRESS_PARAMS, Used, World};
 
 /// The word for "a free address of the interface's network".
@@ -226,9 +227,7 @@ impl Work<'_> {
                     "choose another one, or `auto` for one that is free".to_owned(),
                 );
             }
-            self.choice.warnings.push(format!(
-                "the jail shares {addr} with the host: what listens on it there is reached through the same address"
-            ));
+            self.choice.warnings.push(shares(&spec));
             return self.take(spec);
         }
         let networks = self.networks(interface, spec.family());

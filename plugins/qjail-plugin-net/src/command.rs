@@ -1,5 +1,6 @@
 //! `net create`, `net list`, `net delete`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use qjail_plugin_api::model::Network;
@@ -100,10 +101,13 @@ pub(crate) fn delete(host: &Host<'_>, request: &CommandRequest) -> Result<Comman
         let message = format!("network {name} is used by {}", some(&users));
         return Err(PluginError::new(message).hint("delete these jails first"));
     }
-    let mut steps = Vec::new();
+    let (mut steps, mut warnings) = (Vec::new(), Vec::new());
     if world.freebsd {
         steps.push(rc_conf("cloned_interfaces", RcChange::Remove(name.clone())));
-        steps.extend(declared.rc.iter().map(|v| rc_conf(v, RcChange::Unset)));
+        let (wrote, changed) = ours(&name, declared, &rc_text());
+        steps.extend(wrote.into_iter().map(|v| rc_conf(v, RcChange::Unset)));
+        let stays = |v: &String| format!("{v} in rc.conf is not as qjail wrote it, and stays");
+        warnings.extend(changed.into_iter().map(stays));
     }
     steps.push(Step::RemoveInterface {
         name: name.clone(),
@@ -119,6 +123,7 @@ pub(crate) fn delete(host: &Host<'_>, request: &CommandRequest) -> Result<Comman
             steps,
             commit,
             notes,
+            warnings,
             ..Plan::default()
         },
         output: None,
@@ -217,7 +222,7 @@ fn rc_text() -> String {
         .join("\n")
 }
 
-/// Variables of rc.conf(5) for the addresses: `ifconfig_IF_aliasN`, numbered on from those that `rc` has.
+/// Variables of rc.conf(5) for the addresses: `ifconfig_IF_aliasN`, with the lowest numbers that `rc` does not have.
 fn aliases(interface: &str, addresses: &[Network], rc: &str) -> Vec<(String, String)> {
     // rc.conf(5): characters that are none of a variable's name are written `_`.
     let name: String = interface
@@ -225,21 +230,40 @@ fn aliases(interface: &str, addresses: &[Network], rc: &str) -> Vec<(String, Str
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
     let prefix = format!("ifconfig_{name}_alias");
-    let number = |line: &str| {
-        line.trim_start()
-            .strip_prefix(&prefix)?
-            .split('=')
-            .next()?
-            .trim()
-            .parse::<u32>()
-            .ok()
-    };
-    let first = rc.lines().filter_map(number).max().map_or(0, |n| n + 1);
+    let number = |(variable, _): (&str, &str)| variable.strip_prefix(&prefix)?.parse::<u32>().ok();
+    let taken: BTreeSet<u32> = rc.lines().filter_map(assignment).filter_map(number).collect();
+    // rc(8) reads them from 0 on and stops at the first number that is missing.
+    let free = (0..).filter(|n| !taken.contains(n));
     let text = |n: &Network| format!("{} {n}", if n.addr.is_ipv4() { "inet" } else { "inet6" });
-    (first..)
-        .zip(addresses)
+    free.zip(addresses)
         .map(|(i, n)| (format!("{prefix}{i}"), text(n)))
         .collect()
+}
+
+/// A line of rc.conf(5) that sets a variable: its name, and the value without its quotes.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let (variable, rest) = line.trim_start().split_once('=')?;
+    let value = match rest.chars().next() {
+        Some(quote @ ('"' | '\'')) => rest[1..].split(quote).next()?,
+        _ => rest.split(['#', ' ', '\t']).next()?,
+    };
+    Some((variable, value))
+}
+
+/// The variables of `declared` that still say what `net create` wrote, and those that somebody has changed since.
+fn ours<'a>(name: &str, declared: &'a Declared, rc: &str) -> (Vec<&'a String>, Vec<&'a String>) {
+    let wrote: Vec<String> = aliases(name, &declared.addresses, "")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    declared.rc.iter().partition(|variable| {
+        let last = rc
+            .lines()
+            .filter_map(assignment)
+            .filter(|(v, _)| v == variable)
+            .next_back();
+        last.is_none_or(|(_, value)| wrote.iter().any(|w| w == value))
+    })
 }
 
 #[cfg(test)]
@@ -268,6 +292,35 @@ mod tests {
             "ifconfig_lo1_alias0=\"inet 10.0.0.1/8\"\n# ifconfig_lo1_alias9=\"\"\n",
         );
         assert_eq!(all[0].0, "ifconfig_lo1_alias1");
+        let gap = aliases("lo1", &addresses, "ifconfig_lo1_alias1='inet 10.0.0.1/8'\n");
+        assert_eq!(
+            (gap[0].0.as_str(), gap[1].0.as_str()),
+            ("ifconfig_lo1_alias0", "ifconfig_lo1_alias2"),
+            "rc(8) stops at a gap"
+        );
+    }
+
+    #[test]
+    fn only_what_net_create_wrote_is_taken_back() {
+        let declared = Declared {
+            addresses: networks(&["192.168.1.1/28"]).unwrap(),
+            rc: vec!["ifconfig_lo1_alias0".to_owned()],
+        };
+        let counts = |rc: &str| {
+            let (wrote, changed) = ours("lo1", &declared, rc);
+            (wrote.len(), changed.len())
+        };
+        assert_eq!(
+            counts("ifconfig_lo1_alias0=\"inet 192.168.1.1/28\" # qjail\n"),
+            (1, 0)
+        );
+        assert_eq!(counts("ifconfig_lo1_alias0='inet 192.168.1.1/28'\n"), (1, 0));
+        assert_eq!(counts("ifconfig_lo1_alias0=\"inet 10.0.0.1/8\"\n"), (0, 1));
+        assert_eq!(
+            counts("ifconfig_lo1_alias0=x\nifconfig_lo1_alias0=\"inet 192.168.1.1/28\"\n"),
+            (1, 0)
+        );
+        assert_eq!(counts(""), (1, 0), "gone already");
     }
 
     #[test]

@@ -95,6 +95,32 @@ pub(crate) fn plan(host: &Host<'_>, request: &HookRequest) -> Result<Plan, Plugi
     };
     Ok(Plan {
         steps: wanted.iter().filter_map(ensure).collect(),
+        warnings: shared(&world, request),
         ..Plan::default()
     })
+}
+
+/// Addresses that the host has on the jail's interface: on FreeBSD the jail uses them as they are. A jail with a network
+/// of its own shares nothing.
+fn shared(world: &World, request: &HookRequest) -> Vec<String> {
+    let params = &request.jail.params;
+    let vnet = params.is_on("vnet") || params.text("vnet") == Some("new");
+    if !world.freebsd || vnet {
+        return Vec::new();
+    }
+    let default = params.text("interface");
+    let of_host = |addr, interface: Option<&str>| interface.is_some() && world.owner(addr) == interface;
+    specs(&request.jail)
+        .into_iter()
+        .filter(|(_, spec)| of_host(spec.addr, spec.interface.as_deref().or(default)))
+        .map(|(_, spec)| shares(&spec))
+        .collect()
+}
+
+/// The warning of such an address.
+pub(crate) fn shares(spec: &AddrSpec) -> String {
+    format!(
+        "the jail shares {} with the host: what listens on it there is reached through the same address",
+        spec.addr
+    )
 }

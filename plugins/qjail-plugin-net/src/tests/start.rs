@@ -83,3 +83,23 @@ fn a_start_finds_who_has_the_address() {
             .is_ok()
     );
 }
+
+#[test]
+fn on_freebsd_a_start_says_that_an_address_is_the_hosts_too() {
+    let mut world = World::freebsd();
+    let mut jail = world.jails[0].clone();
+    jail.params.set("interface", "lo1");
+    jail.params.set("ip4.addr", "192.168.1.1");
+    world.jails.clear();
+    world.interfaces = vec![interface("lo1", &["192.168.1.1/28"], true)];
+    let warnings = |jail: &JailInfo| {
+        let plan = world.ask(world.hook(Event::Start, jail.clone(), &[])).unwrap();
+        plan.warnings
+    };
+    assert!(warnings(&jail)[0].starts_with("the jail shares 192.168.1.1 with the host"));
+    let mut vnet = jail.clone();
+    vnet.params.set("vnet", "new");
+    assert_eq!(warnings(&vnet), [""; 0]);
+    jail.params.set("ip4.addr", "192.168.1.2");
+    assert_eq!(warnings(&jail), [""; 0]);
+}
