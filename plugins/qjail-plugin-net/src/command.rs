@@ -257,11 +257,7 @@ fn ours<'a>(name: &str, declared: &'a Declared, rc: &str) -> (Vec<&'a String>, V
         .map(|(_, text)| text)
         .collect();
     declared.rc.iter().partition(|variable| {
-        let last = rc
-            .lines()
-            .filter_map(assignment)
-            .filter(|(v, _)| v == variable)
-            .next_back();
+        let last = rc.lines().filter_map(assignment).rfind(|(v, _)| v == variable);
         last.is_none_or(|(_, value)| wrote.iter().any(|w| w == value))
     })
 }
