@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 
 /// The plugins that ship as shared objects too.
-pub(crate) const PLUGINS: [&str; 3] = ["base", "net", "sysvipc"];
+pub(crate) const PLUGINS: [&str; 4] = ["base", "net", "sysvipc", "ssh"];
 
 /// The top of the workspace.
 pub(crate) fn top() -> PathBuf {

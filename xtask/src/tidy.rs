@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "qjail-plugin-api",
             "qjail-plugin-base",
             "qjail-plugin-net",
+            "qjail-plugin-ssh",
             "qjail-plugin-sysvipc",
             "qjail-sys",
         ],

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use qjail_plugin_base as _;
 #[cfg(feature = "net")]
 use qjail_plugin_net as _;
+#[cfg(feature = "ssh")]
+use qjail_plugin_ssh as _;
 #[cfg(feature = "sysvipc")]
 use qjail_plugin_sysvipc as _;
 
