@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod bad_input;
+mod boot;
 mod config;
 mod crash;
 mod enter;

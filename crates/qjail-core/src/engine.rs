@@ -160,6 +160,7 @@ impl Engine {
     }
 
     fn recover_one(&self, lock: &str) -> Result<()> {
+        Journal::clear_unbegun(&self.layout.journal_dir(), lock)?;
         for pending in Journal::pending(&self.layout.journal_dir())? {
             if pending.name == lock {
                 let message = transaction::recover(self, pending)?;
@@ -175,14 +176,13 @@ impl Engine {
         if self.dry_run {
             return;
         }
-        let Ok(pending) = Journal::pending(&self.layout.journal_dir()) else {
+        let dir = self.layout.journal_dir();
+        let Ok(pending) = Journal::pending(&dir) else {
             return;
         };
-        for name in pending
-            .into_iter()
-            .map(|p| p.name)
-            .collect::<std::collections::BTreeSet<_>>()
-        {
+        let names = pending.into_iter().map(|p| p.name);
+        let unbegun = Journal::unbegun(&dir).unwrap_or_default();
+        for name in names.chain(unbegun).collect::<std::collections::BTreeSet<_>>() {
             // A lock that is held belongs to a command that still runs.
             let Ok(_lock) = Lock::acquire(&self.layout.locks_dir(), &name, &self.command, Wait::No) else {
                 continue;

@@ -126,6 +126,46 @@ impl Journal {
         found.sort_by(|(a, p), (b, q)| p.name.cmp(&q.name).then(b.cmp(a)));
         Ok(found.into_iter().map(|(_, p)| p).collect())
     }
+
+    /// The locks under which a command was cut off before its journal was complete, that is before it changed anything.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the directory.
+    pub fn unbegun(dir: &Path) -> Result<Vec<String>> {
+        let names = unbegun(dir)?.into_iter().map(|(name, _)| name);
+        Ok(names.collect())
+    }
+
+    /// Removes what such a command has left under the lock `name`, which the caller holds.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file.
+    pub fn clear_unbegun(dir: &Path, name: &str) -> Result<()> {
+        for (_, path) in unbegun(dir)?.into_iter().filter(|(n, _)| n == name) {
+            file::remove(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Journals that were being written when their command ended, with the names of their locks.
+fn unbegun(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("read", dir)(e)),
+    };
+    let paths = entries.flatten().map(|e| e.path());
+    let of = |path: PathBuf| {
+        let whole = path
+            .file_name()?
+            .to_str()?
+            .strip_prefix('.')?
+            .strip_suffix(".new")?;
+        let (name, _) = name_of(Path::new(whole))?;
+        Some((name, path))
+    };
+    Ok(paths.filter_map(of).collect())
 }
 
 /// A transaction that has not ended.

@@ -57,6 +57,27 @@ fn a_dropped_journal_stays_and_is_ended_by_another_command() {
 }
 
 #[test]
+fn what_was_cut_off_while_it_began_is_cleared_under_its_lock() {
+    let d = dir();
+    for name in [
+        ".jail.a.1.jsonl.new",
+        ".jail.b.2.jsonl.new",
+        ".other.new",
+        ".jail.a.new",
+    ] {
+        fs::write(d.path().join(name), "{\"hea").unwrap();
+    }
+    let mut names = Journal::unbegun(d.path()).unwrap();
+    names.sort();
+    assert_eq!(names, ["jail.a", "jail.b"]);
+    assert_eq!(Journal::pending(d.path()).unwrap(), []);
+    Journal::clear_unbegun(d.path(), "jail.a").unwrap();
+    assert_eq!(Journal::unbegun(d.path()).unwrap(), ["jail.b"]);
+    assert_eq!(files(d.path()), 3);
+    assert_eq!(Journal::unbegun(&d.path().join("none")).unwrap(), [""; 0]);
+}
+
+#[test]
 fn what_can_not_be_begun_leaves_nothing() {
     let d = dir();
     assert!(matches!(

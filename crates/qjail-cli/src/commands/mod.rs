@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
-use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, StopRequest};
+use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, Report, StopRequest};
 use qjail_model::{JailName, Selector};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
@@ -73,6 +73,8 @@ pub(crate) fn dispatch(
         "start" => Ok(call.many(Job::Start)),
         "stop" => Ok(call.many(Job::Stop(call.stop_request()))),
         "restart" => Ok(call.many(Job::Restart(call.stop_request()))),
+        "boot" => Ok(call.reported(|report| call.engine.boot(report))),
+        "shutdown" => Ok(call.reported(|report| call.engine.shutdown(report))),
         "console" => call.console(),
         "exec" => call.exec(),
         "delete" => call.delete(),
@@ -174,6 +176,11 @@ impl Call<'_> {
             }
         };
         self.engine.recover();
+        self.reported(|report| self.engine.many(job, &selectors, report))
+    }
+
+    /// Shows what becomes of each jail as it happens; 1 when something has failed.
+    fn reported(&self, work: impl FnOnce(Report<'_>) -> Vec<Error>) -> u8 {
         let failed = std::sync::atomic::AtomicBool::new(false);
         let report = |name: &JailName, result: Result<Outcome, Error>| {
             if result.is_err() {
@@ -185,7 +192,7 @@ impl Call<'_> {
             };
             self.report(message, name, result);
         };
-        let errors = self.engine.many(job, &selectors, &report);
+        let errors = work(&report);
         errors.iter().for_each(|e| self.style.error(e));
         u8::from(failed.into_inner() || !errors.is_empty())
     }

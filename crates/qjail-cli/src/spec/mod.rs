@@ -1,5 +1,6 @@
 //! The commands and options of the core, in the same form in which plugins declare theirs.
 
+mod boot;
 pub(crate) mod config;
 
 use qjail_plugin_api::{ArgKind, ArgSpec, CommandSpec, Example, ValueKind};
@@ -21,6 +22,8 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
             "Stop jails where they run, and start them",
             stop_options(),
         ),
+        boot::boot(),
+        boot::shutdown(),
         console(),
         exec(),
         delete(),

@@ -37,13 +37,13 @@ impl Engine {
         }
         let depends = self.depends(&names);
         match job {
-            Job::Start => self.start_all(&names, &depends, false, report),
+            Job::Start => self.start_all(&names, &depends, BTreeSet::new(), false, report),
             Job::Stop(request) => self.stop_all(&names, &depends, request, report),
             Job::Restart(request) => {
                 let stopped = self.stop_for_restart(&names, &depends, request, report);
                 if !self.cancelled() {
                     // With `dry_run` nothing has been stopped, but would have been.
-                    self.start_all(&stopped, &depends, self.dry_run, report);
+                    self.start_all(&stopped, &depends, BTreeSet::new(), self.dry_run, report);
                 }
             }
         }
@@ -51,7 +51,7 @@ impl Engine {
     }
 
     /// What each of `names` depends on, as far as it is among them.
-    fn depends(&self, names: &[JailName]) -> BTreeMap<JailName, Vec<JailName>> {
+    pub(crate) fn depends(&self, names: &[JailName]) -> BTreeMap<JailName, Vec<JailName>> {
         let set: BTreeSet<&JailName> = names.iter().collect();
         names
             .iter()
@@ -63,14 +63,15 @@ impl Engine {
             .collect()
     }
 
-    fn start_all(
+    /// Starts `names`. What depends on one of `failed`, or on one that fails, is not started, which is a failure too.
+    pub(crate) fn start_all(
         &self,
         names: &[JailName],
         depends: &BTreeMap<JailName, Vec<JailName>>,
+        mut failed: BTreeSet<JailName>,
         stopped: bool,
         report: Report<'_>,
     ) {
-        let mut failed: BTreeSet<JailName> = BTreeSet::new();
         for level in levels(names, depends) {
             let (blocked, free): (Vec<JailName>, Vec<JailName>) = level.into_iter().partition(|n| {
                 depends
@@ -90,7 +91,7 @@ impl Engine {
         }
     }
 
-    fn stop_all(
+    pub(crate) fn stop_all(
         &self,
         names: &[JailName],
         depends: &BTreeMap<JailName, Vec<JailName>>,
