@@ -190,6 +190,15 @@ pub trait System: Send + Sync {
         Ok(None)
     }
 
+    /// The directory of the running jail of that name, where it is another one than `path`: it is not the jail that was
+    /// meant.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn elsewhere(&self, _name: &str, _path: &Path) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
     /// Writes, or writes anew, the file with which the system's own tools can start and stop the jail without qjail:
     /// a jail.conf(5) on FreeBSD; nothing where a system has no such tools. It lasts until [`System::withdraw`].
     ///

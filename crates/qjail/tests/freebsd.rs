@@ -344,13 +344,27 @@ fn jails_of_others_are_left_alone() {
     host.machine.foreign_jail("jail3", Path::new("/somewhere/else"));
     let before = host.state();
     for args in [
-        ["start", "jail2"],
-        ["delete", "jail2"],
-        ["stop", "jail3"],
-        ["delete", "jail3"],
+        &["start", "jail2"][..],
+        &["delete", "jail2"],
+        &["start", "jail3"],
+        &["stop", "jail3"],
+        &["delete", "jail3"],
+        &["exec", "jail3", "--", "/bin/sh", "-c", "exit 0"],
     ] {
-        host.fails(&args);
+        host.fails(args);
     }
     assert_eq!(host.state(), before);
     assert!(host.path("usr/jails/jail2").is_dir() && host.path("usr/jails/jail3").is_dir());
+}
+
+#[test]
+fn a_dying_jail_is_waited_for() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    host.machine.foreign_jail("jail2", &host.path("usr/jails/jail2"));
+    host.machine.dying("jail2");
+    let before = host.state();
+    host.fails(&["start", "jail2"]);
+    host.fails(&["exec", "jail2", "--", "/bin/sh", "-c", "exit 0"]);
+    assert_eq!(host.state(), before);
 }

@@ -29,12 +29,12 @@ impl Engine {
     }
 
     fn against_delete(&self, name: &JailName, with: &[JailName], places: &Places) -> Result<Vec<Error>> {
+        self.require_own(name, places)?;
         if self.system.find(name.as_str())?.is_some() {
             return Err(
                 Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}"))
             );
         }
-        self.require_unoccupied(name, places)?;
         let depending = self
             .all()
             .into_iter()

@@ -13,7 +13,8 @@ impl Engine {
     /// When it could not even be tried.
     pub fn enter(&self, name: &JailName, spec: &ExecSpec) -> Result<i32> {
         self.require(Need::Jails)?;
-        self.definition(name)?;
+        let definition = self.definition(name)?;
+        self.require_own(name, &self.places(definition.zone.as_ref(), None))?;
         if self.system.find(name.as_str())?.is_none() {
             return Err(
                 Error::new(format!("Error: Jail is not running and it has to be. {name}"))

@@ -52,6 +52,8 @@ impl Engine {
         if definition.norun {
             return Ok(Outcome::Bypassed(format!("Bypassed norun status {name}")));
         }
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        self.require_own(name, &places)?;
         if let Some(running) = self.system.find(name.as_str())?.filter(|_| !stopped) {
             if running.dying {
                 return Err(
@@ -60,8 +62,6 @@ impl Engine {
             }
             return Ok(Outcome::Bypassed(format!("Jail already running.      {name}")));
         }
-        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        self.require_unoccupied(name, &places)?;
         let plan = self
             .plan_start(name, &definition, &places)
             .map_err(|e| e.about(format!("start {name}")))?;
@@ -95,9 +95,19 @@ impl Engine {
         })
     }
 
-    /// Refuses when a jail that qjail knows by another name, or not at all, runs in the jail's directory.
-    pub(crate) fn require_unoccupied(&self, name: &JailName, places: &Places) -> Result<()> {
+    /// Refuses when a jail of another name runs in the jail's directory, or one of its name in another.
+    pub(crate) fn require_own(&self, name: &JailName, places: &Places) -> Result<()> {
         let root = places.jails.join(name.as_str());
+        if let Some(other) = self.system.elsewhere(name.as_str(), &root)? {
+            let message = format!(
+                "a jail {name} runs in {}, not in {}",
+                other.display(),
+                root.display()
+            );
+            return Err(Error::new(message).hint(format!(
+                "stop it first with what has started it, or: jail -r {name}"
+            )));
+        }
         match self.system.occupant(&root)? {
             Some(other) if other != name.as_str() => Err(Error::new(format!(
                 "{}: the jail {other} runs in this directory",

@@ -8,7 +8,8 @@ use qjail_model::{Network, Params};
 
 use super::command::{Invocation, ROUTE};
 use super::host::Host;
-use super::life::Life;
+use super::jailparam::Jail;
+use super::life::{Life, is_in};
 use super::prepare::{Strict, ensure, prepare, take_away};
 use super::{exec, ifconfig, lasting, modules, needs, network, params, rc, vnet};
 use crate::{
@@ -104,12 +105,16 @@ impl<H: Host> System for Bsd<H> {
     }
 
     fn occupant(&self, path: &Path) -> Result<Option<String>> {
-        let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let here = |jail: &super::jailparam::Jail| {
-            let root = Path::new(&jail.path);
-            !jail.dying && (root == path || root == resolved)
-        };
+        let here = |jail: &Jail| !jail.dying && is_in(jail, path);
         Ok(self.host.jails()?.into_iter().find(here).map(|jail| jail.name))
+    }
+
+    fn elsewhere(&self, name: &str, path: &Path) -> Result<Option<PathBuf>> {
+        let found = self
+            .host
+            .jail(name)?
+            .filter(|jail| !jail.dying && !is_in(jail, path));
+        Ok(found.map(|jail| jail.path.into()))
     }
 
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use qjail_model::Params;
 
 use super::host::Host;
+use super::jailparam::Jail;
 use super::prepare::{Strict, prepare, take_away};
 use super::run_dir::Run;
 use super::{conf, lasting, modules, mounts, stop as bsd_stop, vnet};
@@ -136,7 +137,7 @@ impl Life<'_> {
         let Some(jail) = self.host.jail(&spec.name)?.filter(|jail| !jail.dying) else {
             return Ok(false);
         };
-        if Path::new(&jail.path) == spec.path || Path::new(&jail.path) == resolved(&spec.path) {
+        if is_in(&jail, &spec.path) {
             return Ok(true);
         }
         let why = format!(
@@ -195,6 +196,12 @@ impl Life<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a jail has this directory as its root.
+pub(super) fn is_in(jail: &Jail, path: &Path) -> bool {
+    let root = Path::new(&jail.path);
+    root == path || root == resolved(path)
 }
 
 /// Links on the way to a jail are the host's own; the kernel keeps paths without them.

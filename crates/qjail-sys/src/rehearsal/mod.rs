@@ -73,6 +73,13 @@ impl Rehearsal {
         self.lock().add_jail(name, &path.display().to_string());
     }
 
+    /// A jail has no process left and only waits for its last resources.
+    pub fn dying(&self, name: &str) {
+        for jail in self.lock().jails.iter_mut().filter(|j| j.name == name) {
+            jail.dying = true;
+        }
+    }
+
     /// A line as `ifconfig` shows it for each interface, and one for each mount and running jail: the state of the host.
     #[must_use]
     pub fn state(&self) -> String {
