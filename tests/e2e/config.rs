@@ -351,3 +351,31 @@ fn the_parameters_are_explained() {
         assert!(help.contains(long), "{long}");
     }
 }
+
+#[test]
+fn jails_can_be_made_to_wait_for_each_other() {
+    let site = Site::from_host();
+    let _ = site.qjail(&["create", "db"]).ok();
+    let _ = site
+        .qjail(&["create", "--param", "depend=nosuch", "web"])
+        .refused(1, "nosuch");
+    let _ = site.qjail(&["create", "--param", "depend=db", "app"]).ok();
+    assert!(definition(&site, "app").contains("depend = [\"db\"]"));
+    let _ = site
+        .qjail(&["config", "--param", "depend=app", "db"])
+        .refused(1, "app depends on db already");
+    let _ = site
+        .qjail(&["config", "--param", "depend=db", "db"])
+        .refused(1, "db depends on db");
+    let _ = site
+        .qjail(&["config", "--param", "depend=nosuch", "db"])
+        .refused(1, "nosuch");
+    let started = site.qjail(&["start"]).ok().out;
+    assert!(
+        started.find("started  db") < started.find("started  app"),
+        "{started}"
+    );
+    let _ = site.qjail(&["stop"]).ok();
+    let _ = site.qjail(&["config", "--unset", "depend", "app"]).ok();
+    assert!(!definition(&site, "app").contains("depend"));
+}

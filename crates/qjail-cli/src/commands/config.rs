@@ -141,11 +141,6 @@ fn switch(name: &str, on: bool) -> What {
 }
 
 fn set(option: String, key: &str, value: Option<ParamValue>) -> Change {
-    Change {
-        option,
-        what: What::Param {
-            key: key.to_owned(),
-            value,
-        },
-    }
+    let what = What::param(key, value);
+    Change { option, what }
 }

@@ -1,6 +1,8 @@
 //! The changes that the core itself makes to a definition: what each does, and what is said of it.
 
-use qjail_model::{Definition, JailName, ParamValue, Params};
+use qjail_model::{Definition, JailName, ParamValue, Params, known};
+
+use crate::ops::create::depend_names;
 
 /// The switch that allows mounting at all, beside the one for each file system.
 const ALLOW_MOUNT: &str = "allow.mount";
@@ -30,6 +32,8 @@ pub enum What {
         /// The value; none is the default.
         value: Option<ParamValue>,
     },
+    /// The jails that must run before it.
+    Depend(Vec<String>),
     /// Whether the jail's root may mount file systems of a kind.
     Mount {
         /// `nullfs`, `tmpfs`, `zfs`.
@@ -39,11 +43,26 @@ pub enum What {
     },
 }
 
+impl What {
+    /// A parameter, as `--param` and `--unset` change it. The order of starts is qjail's own: jail(8) never sees `depend`.
+    #[must_use]
+    pub fn param(key: &str, value: Option<ParamValue>) -> Self {
+        if key == "depend" {
+            return Self::Depend(value.map(|v| depend_names(&v)).unwrap_or_default());
+        }
+        Self::Param {
+            key: key.to_owned(),
+            value,
+        }
+    }
+}
+
 impl Change {
     /// The parameters that it may change, the one that it is about first.
     pub(crate) fn keys(&self) -> Vec<String> {
         match &self.what {
             What::Manual(_) | What::Norun(_) => Vec::new(),
+            What::Depend(_) => vec!["depend".to_owned()],
             What::Param { key, .. } => vec![key.clone()],
             What::Mount { fs, .. } => vec![
                 format!("{ALLOW_MOUNT}.{fs}"),
@@ -69,6 +88,7 @@ impl Change {
         match &self.what {
             What::Manual(on) => definition.manual = *on,
             What::Norun(on) => definition.norun = *on,
+            What::Depend(names) => definition.depend.clone_from(names),
             What::Param { key, value } => match value {
                 Some(value) => drop(params.set(key.clone(), value.clone())),
                 None => drop(params.unset(key)),
@@ -92,8 +112,11 @@ impl Change {
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("Successfully {} {key} for {name}", enabled(*on)),
                 Some(value) => format!("Successfully set {key} to {value} for {name}"),
-                None => format!("Successfully disabled {key} for {name}"),
+                None if is_switch(key) => format!("Successfully disabled {key} for {name}"),
+                None => format!("Successfully set {key} to its default for {name}"),
             },
+            What::Depend(names) if names.is_empty() => format!("Successfully removed depend for {name}"),
+            What::Depend(names) => format!("Successfully set depend to {} for {name}", names.join(", ")),
         }
     }
 
@@ -105,8 +128,11 @@ impl Change {
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("{key} {}", on_off(*on)),
                 Some(value) => format!("{key} {value}"),
-                None => format!("{key} off"),
+                None if is_switch(key) => format!("{key} off"),
+                None => format!("{key} default"),
             },
+            What::Depend(names) if names.is_empty() => "depend none".to_owned(),
+            What::Depend(names) => format!("depend {}", names.join(", ")),
         }
     }
 
@@ -120,6 +146,10 @@ impl Change {
             _ => None,
         }
     }
+}
+
+fn is_switch(key: &str) -> bool {
+    known::find(key).is_some_and(|(k, _)| k.kind == known::Kind::Switch)
 }
 
 fn allow_mount(params: &mut Params, fs: &str) {

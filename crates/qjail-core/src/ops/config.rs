@@ -1,6 +1,8 @@
 //! `config`: changes the definition of a stopped jail; all of what was asked for, or nothing.
 
-use qjail_model::{Definition, JailName, ParamValue};
+use std::collections::{BTreeMap, BTreeSet};
+
+use qjail_model::{Definition, JailName, ParamValue, known};
 use qjail_plugin_api::{Event, Options};
 use qjail_store::Lock;
 use qjail_sys::Need;
@@ -8,7 +10,7 @@ use qjail_sys::Need;
 use crate::action::Action;
 use crate::engine::Engine;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
-use crate::ops::change::Change;
+use crate::ops::change::{Change, What};
 use crate::ops::create::jail_lock;
 use crate::ops::run::{Outcome, StopRequest};
 use crate::places::Places;
@@ -209,6 +211,7 @@ impl Engine {
             if changed {
                 warnings.extend(change.warning(name));
                 objections.extend(self.against(name, change, &definition));
+                objections.extend(self.against_depend(name, &definition.depend, change));
             }
         }
         let new = request.new_name(name);
@@ -292,10 +295,40 @@ impl Engine {
             .refused_params(&keys.iter().filter_map(of_it).collect());
         let first = keys.iter().find_map(|k| refused.iter().find(|(r, _)| r == k))?;
         let (key, why) = first;
-        Some(
-            Error::new(format!("config {} {name}: parameter {key}: {why}", change.option))
-                .hint(format!("qjail help params {key} explains the parameter")),
-        )
+        let error = Error::new(format!("config {} {name}: parameter {key}: {why}", change.option));
+        Some(match known::find(key) {
+            Some((known, _)) => {
+                error.hint(format!("qjail help params {} explains the parameter", known.name))
+            }
+            None => error.hint("qjail help params lists the parameters that are known"),
+        })
+    }
+
+    /// Jails that it would wait for and that do not exist, or that wait for it themselves.
+    fn against_depend(&self, name: &JailName, depend: &[String], change: &Change) -> Vec<Error> {
+        if !matches!(change.what, What::Depend(_)) {
+            return Vec::new();
+        }
+        let all: BTreeMap<String, Vec<String>> = self
+            .all()
+            .into_iter()
+            .map(|(n, d)| (n.to_string(), d.depend))
+            .collect();
+        let refuse = |why: String| Error::new(format!("config {} {name}: {why}", change.option));
+        let mut errors = Vec::new();
+        for other in depend {
+            if !all.contains_key(other) {
+                errors.push(
+                    refuse(format!("Error: Jail doesn't exist. {other}")).hint("qjail list shows the jails"),
+                );
+            } else if other == name.as_str() || waits_for(&all, other, name.as_str()) {
+                errors.push(
+                    refuse(format!("{other} depends on {name} already"))
+                        .hint("two jails can not wait for each other"),
+                );
+            }
+        }
+        errors
     }
 
     /// What the system has against the parameters that plugins set.
@@ -306,6 +339,23 @@ impl Engine {
         };
         self.check_params(name, &gathered.params.iter().filter_map(changed).collect())
     }
+}
+
+/// Whether `jail` depends on `on`, over others or at once.
+fn waits_for(all: &BTreeMap<String, Vec<String>>, jail: &str, on: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![jail];
+    while let Some(next) = open.pop() {
+        if !seen.insert(next) {
+            continue;
+        }
+        let depend = all.get(next).map(Vec::as_slice).unwrap_or_default();
+        if depend.iter().any(|d| d == on) {
+            return true;
+        }
+        open.extend(depend.iter().map(String::as_str));
+    }
+    false
 }
 
 /// What plugins want in the definition.

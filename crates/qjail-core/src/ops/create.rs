@@ -115,12 +115,29 @@ impl Engine {
                 objections.push(Error::usage(format!("--param {key}: qjail sets it itself")));
                 continue;
             }
+            if key == "depend" {
+                definition.depend = self.depend_of(value, objections);
+                continue;
+            }
             match Params::check(key, value) {
                 Ok(()) => drop(definition.params.set(key.clone(), value.clone())),
                 Err(e) => objections.push(Error::usage(format!("--param {key}: {e}"))),
             }
         }
         definition
+    }
+
+    /// The jails that it waits for at its start: they must be there.
+    fn depend_of(&self, value: &ParamValue, objections: &mut Vec<Error>) -> Vec<String> {
+        let names = depend_names(value);
+        let missing = names
+            .iter()
+            .filter(|n| JailName::new(n.as_str()).map_or(true, |n| !self.definitions().exists(&n)));
+        objections.extend(missing.map(|n| {
+            Error::new(format!("--param depend: Error: Jail doesn't exist. {n}"))
+                .hint("qjail list shows the jails")
+        }));
+        names
     }
 
     fn directory_in_the_way(&self, places: &Places, name: &JailName) -> Option<Error> {
@@ -323,4 +340,11 @@ fn current_template(places: &Places) -> Result<At> {
 /// The lock of one jail.
 pub(crate) fn jail_lock(name: &JailName) -> String {
     format!("jail.{name}")
+}
+
+/// The names in `depend = a, b`.
+pub(crate) fn depend_names(value: &ParamValue) -> Vec<String> {
+    let lists = value.to_list();
+    let names = lists.iter().flat_map(|l| l.split(',')).map(str::trim);
+    names.filter(|n| !n.is_empty()).map(str::to_owned).collect()
 }
