@@ -15,5 +15,6 @@ mod network;
 mod plans;
 mod plugins;
 mod rename;
+mod ssh;
 mod sysvipc;
 mod zones;

@@ -9,12 +9,13 @@ use crate::run::{
 };
 
 /// Programs that tests use, and the Debian package of each.
-const NEEDS: [(&str, &str); 12] = [
+const NEEDS: [(&str, &str); 13] = [
     ("debootstrap", "debootstrap"),
     ("bsdtar", "libarchive-tools"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
     ("ssh", "openssh-client"),
+    ("python3", "python3"),
     ("mkfs.ext4", "e2fsprogs"),
     ("setfattr", "attr"),
     ("setcap", "libcap2-bin"),

@@ -74,8 +74,8 @@ fn there(request: &HookRequest) -> Option<Tree> {
 fn blank(keys: &[String], random: bool) -> Password {
     match (keys.is_empty(), random) {
         (false, _) => Password::None,
-        (true, true) => Password::Given("*".to_owned()),
-        (true, false) => Password::First("*".to_owned()),
+        (true, true) => Password::Given("?".to_owned()),
+        (true, false) => Password::First("?".to_owned()),
     }
 }
 

@@ -68,9 +68,8 @@ fn check(line: &str) -> Result<(), String> {
         return Err("a line has a control character".to_owned());
     }
     let words = words(line);
-    let at = match words.iter().take(2).position(|w| ALGORITHMS.contains(w)) {
-        Some(at) => at,
-        None => return Err("a line is no public key of a kind that OpenSSH takes".to_owned()),
+    let Some(at) = words.iter().take(2).position(|w| ALGORITHMS.contains(w)) else {
+        return Err("a line is no public key of a kind that OpenSSH takes".to_owned());
     };
     let (algorithm, blob) = (words[at], words.get(at + 1).copied().unwrap_or_default());
     let blob = STANDARD

@@ -65,16 +65,21 @@ pub(crate) fn trust_group(text: &str, group: &str) -> String {
         return text.to_owned();
     }
     let mut lines: Vec<&str> = text.lines().collect();
-    let is_auth = |l: &&str| l.trim_start().starts_with("auth") || l.trim_start().starts_with("@include");
     let root_ok = lines
         .iter()
-        .position(|l| is_auth(l) && l.contains("pam_rootok.so"));
+        .position(|l| is_auth_line(l) && l.contains("pam_rootok.so"));
     let at = match root_ok {
         Some(at) => at + 1,
-        None => lines.iter().position(|l| is_auth(l)).unwrap_or(lines.len()),
+        None => lines.iter().position(is_auth_line).unwrap_or(lines.len()),
     };
     lines.splice(at..at, [MARK, rule.as_str()]);
     joined(&lines)
+}
+
+/// Whether a line of PAM's is about who somebody is, or takes lines about that from another file.
+fn is_auth_line(line: &&str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("auth") || line.starts_with("@include")
 }
 
 /// The text without what qjail has added.
