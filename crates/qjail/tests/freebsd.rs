@@ -415,7 +415,7 @@ fn the_options_of_config() {
             }
         }
     }
-    // What the kernel does not know is its own to refuse, and a name of 13 characters is no vnet jail's.
+    // A name can be forced upon qjail, not upon the kernel.
     for refused in [
         &["config", "--param", "frobnicate=1", "--force-param", "jail2"][..],
         &["config", "-s", "5", "jail2"],

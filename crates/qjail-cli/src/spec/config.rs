@@ -81,6 +81,28 @@ pub(super) fn config() -> CommandSpec {
             ),
             ("config -k --restart jail1", "ping(8) works inside, from now on"),
             ("config -n www jail1", "jail1 is called www"),
+            ("config -A -R", "no jail of the zone is norun any more"),
+            ("config -r jail1", "it is never started, until config -R"),
+            (
+                "config -l -t -x jail1",
+                "FreeBSD: its root may mount nullfs, tmpfs and ZFS; -L, -T, -X take it back",
+            ),
+            (
+                "config -b 70 -q -f 1 jail1",
+                "FreeBSD: device rules 70, quotas, routing table 1",
+            ),
+            (
+                "config -B -Q -f 0 -s -1 jail1",
+                "the defaults of all of these again",
+            ),
+            (
+                "config -p 0,2-3 jail1",
+                "three processors; -p null for all of them",
+            ),
+            (
+                "config --param depend=db,cache jail1",
+                "start it after db and cache",
+            ),
             (
                 "config --param allow.mlock --unset exec.timeout jail1",
                 "any parameter of jail(8)",
