@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use qjail_plugin_base as _;
 use qjail_plugin_net as _;
+use qjail_plugin_ssh as _;
 use qjail_plugin_sysvipc as _;
 use qjail_sys::rehearsal::Rehearsal;
 use tempfile::TempDir;
@@ -111,6 +112,8 @@ impl Host {
             ("etc/group", "wheel:*:0:root\n"),
             ("etc/passwd", "root:*:0:0:Charlie &:/root:/bin/csh\n"),
             ("etc/master.passwd", "root::0:0::0:0:Charlie &:/root:/bin/csh\n"),
+            ("etc/ssh/sshd_config", "# UseDNS yes\n"),
+            ("usr/sbin/sshd", "sshd"),
             ("root/.profile", ""),
             ("var/log/messages", ""),
             ("dev/.keep", ""),
@@ -204,22 +207,42 @@ fn the_chapters_settings() {
         "config", "-s", "2", "-f", "1", "-p", "0-1", "-b", "61", "postgres",
     ]);
     host.check("config.txt");
+    // What it adds to a start runs in the jail, where a rehearsal does not go.
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.5", "door"]);
+    host.text.clear();
+    host.ok(&["config", "-h", "door"]);
+    host.check("config-ssh.txt");
+    host.fails(&["start", "door"]);
+    host.ok(&["delete", "door"]);
+    host.text.clear();
     host.ok(&["start", "postgres"]);
     host.check("start-configured.txt");
     host.fails(&["config", "-m", "postgres"]);
     host.ok(&["stop", "postgres"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.4", "web"]);
+    host.text.clear();
+    host.ok(&["config", "-m", "postgres"]);
+    host.text.clear();
+    host.ok(&["boot"]);
+    host.check("boot.txt");
+    host.ok(&["start", "postgres"]);
+    host.text.clear();
+    host.ok(&["shutdown"]);
+    host.check("shutdown.txt");
 }
 
 #[test]
 fn a_command_in_a_jail() {
     let mut host = Host::ready();
     host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
-    host.fails(&["exec", "jail2", "--", "/bin/sh", "-c", "exit 0"]);
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
     host.ok(&["start", "jail2"]);
     host.text.clear();
-    host.ok(&["exec", "jail2", "--", "/bin/sh", "-c", "exit 0"]);
+    // As far as the jail's door: a rehearsal has no inside.
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
+    host.fails(&["console", "jail2"]);
     host.machine.sysctl("kern.osreldate", "1500068");
-    host.ok(&["exec", "jail2", "--", "/bin/sh", "-c", "exit 0"]);
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
     host.check("exec.txt");
 }
 
