@@ -1,6 +1,8 @@
 //! The part of `config --rename` that is about the name: the directory, the definition, the console log, and every place
 //! that says the old name.
 
+use std::collections::BTreeSet;
+
 use qjail_fs::Root;
 use qjail_model::{Definition, JailName};
 use qjail_plugin_api::{At, IfExists, Place, Step};
@@ -27,10 +29,10 @@ pub(crate) struct Renaming {
 impl Engine {
     /// The locks that a rename needs beside the jail's own: of the new name, and of each jail whose definition names it.
     pub(crate) fn rename_locks(&self, name: &JailName, new: &JailName) -> Result<Vec<Lock>> {
+        // The new name may be that of a jail which depends on this one, and no lock can be had twice.
         let others = self.depending(name).into_iter().map(|(other, _)| other);
-        let locks = std::iter::once(new.clone())
-            .chain(others)
-            .map(|n| self.lock(&jail_lock(&n)));
+        let names: BTreeSet<JailName> = std::iter::once(new.clone()).chain(others).collect();
+        let locks = names.iter().map(|n| self.lock(&jail_lock(n)));
         Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
