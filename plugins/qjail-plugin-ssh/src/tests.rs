@@ -342,6 +342,34 @@ fn the_secret_is_shown_once_and_not_in_a_dry_run() {
     );
 }
 
+/// qjail brings back the files that are remembered; the plugin takes away the directories that it made, whether the step
+/// ran, ran in part or not at all.
+#[test]
+fn undo_leaves_what_was_there() {
+    for runs in [0, 1, 2] {
+        let world = World::linux(&[("etc/skel/.profile", "p\n")]);
+        let before = picture(world.dir.path());
+        let plan = world.plan(json!({"ssh-key": [KEY_PATH]}), json!({})).unwrap();
+        let [Step::RememberFiles { files }, step] = plan.steps.as_slice() else {
+            panic!("{plan:?}")
+        };
+        let at = |path: &str| world.jail().join(path);
+        let old: Vec<_> = files.iter().map(|f| std::fs::read(at(&f.path)).ok()).collect();
+        for _ in 0..runs {
+            world.step(step, false).unwrap();
+        }
+        world.step(step, true).unwrap();
+        world.step(step, true).unwrap();
+        for (file, old) in files.iter().zip(old) {
+            match old {
+                Some(old) => std::fs::write(at(&file.path), old).unwrap(),
+                None => assert!(!at(&file.path).exists(), "{file}"),
+            }
+        }
+        assert_eq!(picture(world.dir.path()), before, "{runs}");
+    }
+}
+
 #[test]
 fn bad_wishes_are_refused() {
     let world = World::linux(&[]);
