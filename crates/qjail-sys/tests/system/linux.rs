@@ -31,12 +31,16 @@ pub(crate) fn caller(args: &[OsString]) -> i32 {
         })
 }
 
-const ALL: [(&str, fn()); 8] = [
+const ALL: [(&str, fn()); 9] = [
     ("linux_interfaces", || contract::interfaces(&*Jail::new().system)),
     ("linux_params", || contract::harmless_params(&*Jail::new().system)),
     ("linux_jails", linux_jails),
     ("a_jail_has_its_addresses", a_jail_has_its_addresses),
     ("commands_run_as_the_jails_users", commands_run_as_the_jails_users),
+    (
+        "a_logged_command_has_no_input_and_a_limit",
+        a_logged_command_has_no_input_and_a_limit,
+    ),
     ("a_failed_start_leaves_nothing", a_failed_start_leaves_nothing),
     (
         "a_killed_jail_can_be_started_at_once",
@@ -198,6 +202,29 @@ fn a_jail_has_its_addresses() {
     assert!(!answers(&guard.address(0)));
     let console = fs::read_to_string(jail.spec.console_log.as_ref().unwrap()).unwrap();
     assert_eq!(console, "started\nstopped\n");
+}
+
+fn a_logged_command_has_no_input_and_a_limit() {
+    let jail = Jail::new();
+    jail.start().unwrap();
+    let log = jail.dir.path().join("logged");
+    let run = |line: &str, limit: u64| {
+        let spec = ExecSpec {
+            argv: ["sh", "-c", line].map(str::to_owned).to_vec(),
+            user: Some("me".to_owned()),
+            ..ExecSpec::default()
+        };
+        let limit = Duration::from_secs(limit);
+        jail.system.exec_logged(&jail.spec.name, &spec, &log, limit)
+    };
+    assert_eq!(run("id -u; cat; echo bad >&2; exit 3", 20).unwrap(), 3);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "1001\nbad\n");
+    let begun = Instant::now();
+    let slow = run("echo slow; sleep 30", 1).unwrap_err().to_string();
+    assert!(slow.contains("too long"), "{slow}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    jail.system.stop(&jail.spec, StopOptions::default()).unwrap();
+    run("true", 20).unwrap_err();
 }
 
 fn commands_run_as_the_jails_users() {
