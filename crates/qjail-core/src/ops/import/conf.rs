@@ -1,0 +1,137 @@
+//! Jails of a jail.conf(5): what qjail does by itself is left out, what it has no place for is named.
+
+use std::path::Path;
+
+use qjail_jailconf::{JailBlock, Source};
+use qjail_model::{ParamValue, Params};
+
+use super::draft::Draft;
+use super::{fstab, include, read_file, shown};
+use crate::engine::Engine;
+use crate::{Error, Result};
+
+/// What every jail of qjail has: it needs no word, and no place in a definition.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("exec.start", "/bin/sh /etc/rc"),
+    ("exec.stop", "/bin/sh /etc/rc.shutdown"),
+    ("exec.stop", "/bin/sh /etc/rc.shutdown jail"),
+    ("exec.clean", "true"),
+    ("mount.devfs", "true"),
+    ("devfs_ruleset", "4"),
+    ("devfs_ruleset", "60"),
+    ("devfs_ruleset", "70"),
+];
+/// The old program's own commands on the host.
+const OLD_VNET: &str = "/usr/local/bin/qjail.vnet.be ";
+const OLD_SSH: &str = " -p 12-12-12 ";
+
+/// Every jail of a file and of what it includes.
+///
+/// # Errors
+/// The file can not be read, with line and column.
+pub(super) fn read(engine: &Engine, file: &Path) -> Result<Vec<Draft>> {
+    let text = read_file(file, include::LIMIT)?;
+    let beside = file.parent().unwrap_or(file).to_owned();
+    let includes = |pattern: &str| -> std::result::Result<Vec<Source>, String> {
+        let path = Path::new(pattern);
+        if path.starts_with(&beside) {
+            include::files(path)
+        } else {
+            include::files(&engine.host_path(pattern))
+        }
+    };
+    let blocks = qjail_jailconf::read(&file.display().to_string(), &text, includes).map_err(|e| {
+        Error::new(shown(&e.to_string())).hint("jail.conf(5) tells how the file must look; nothing of it was taken over")
+    })?;
+    if blocks.is_empty() {
+        let error = Error::new(format!("{} describes no jail", file.display()));
+        return Err(error.hint("name the file that does: qjail import --from jail.conf FILE"));
+    }
+    Ok(blocks.iter().map(|b| draft(engine, file, b)).collect())
+}
+
+fn draft(engine: &Engine, file: &Path, block: &JailBlock) -> Draft {
+    let mut draft = Draft {
+        name: block.name.clone(),
+        file: shown(&file.display().to_string()),
+        zone: engine.zone.clone(),
+        path: block.params.text("path").unwrap_or_default().to_owned(),
+        ..Draft::default()
+    };
+    for (key, value) in block.params.iter().filter(|(k, v)| !is_default(&block.name, k, v)) {
+        param(engine, &mut draft, key, value);
+    }
+    if is_old_vnet(&block.params) {
+        // Its interface was made by the old program's script, which is not taken over.
+        draft.params.unset("vnet.interface");
+        draft.note("the interface of its own network stack gets a new number at each start");
+    }
+    draft.check_addresses();
+    draft
+}
+
+fn is_default(name: &str, key: &str, value: &ParamValue) -> bool {
+    let text = value.to_string();
+    match key {
+        "path" => true,
+        "host.hostname" => text == name,
+        "exec.consolelog" => text == format!("/var/log/qjail.{name}.console.log"),
+        _ => DEFAULTS.contains(&(key, text.as_str())),
+    }
+}
+
+fn is_old_vnet(params: &Params) -> bool {
+    params.list("exec.prestart").iter().any(|c| c.starts_with(OLD_VNET))
+}
+
+fn param(engine: &Engine, draft: &mut Draft, key: &str, value: &ParamValue) {
+    match key {
+        "name" | "jid" => draft.note(format!("not taken over: {key} = {}", shown(&value.to_string()))),
+        "depend" => draft.depend = value.to_list(),
+        "allow.sysvipc" if value.as_bool() == Some(true) => draft.shared_sysvipc(),
+        "mount.fstab" => mounts(engine, draft, &value.to_string()),
+        "mount" => fstab::note(draft, &value.to_list().join("\n")),
+        "exec.consolelog" => draft.note(format!(
+            "its console goes to /var/log/qjail.NAME.console.log, not to {}",
+            shown(&value.to_string())
+        )),
+        "exec.prestart" | "exec.poststop" | "exec.poststart" | "exec.start" => commands(draft, key, value),
+        _ => draft.set(key, value.clone()),
+    }
+}
+
+fn mounts(engine: &Engine, draft: &mut Draft, path: &str) {
+    match read_file(&engine.host_path(path), fstab::LIMIT) {
+        Ok(text) => fstab::note(draft, &text),
+        Err(e) => draft.note(format!("mounts not taken over: {e}")),
+    }
+}
+
+/// Commands but those of the old program: it made the network and the user for ssh so.
+fn commands(draft: &mut Draft, key: &str, value: &ParamValue) {
+    let (old, own): (Vec<String>, Vec<String>) = value.to_list().into_iter().partition(|c| {
+        c.starts_with(OLD_VNET) || (c.starts_with("jexec ") && c.contains(OLD_SSH)) || of_old_vnet(c)
+    });
+    if old.iter().any(|c| c.contains(OLD_SSH)) {
+        draft.ssh_waits();
+    }
+    let start = ["/bin/sh /etc/rc".to_owned()];
+    if own.is_empty() || (key == "exec.start" && own == start) {
+        return;
+    }
+    if key != "exec.start" {
+        draft.note(format!("runs on the host as root: {key} = {}", shown(&own.join(", "))));
+    }
+    draft.set(key, if own.len() == 1 { ParamValue::Text(own[0].clone()) } else { ParamValue::List(own) });
+}
+
+/// What the old program had a vnet jail do before its /etc/rc.
+fn of_old_vnet(command: &str) -> bool {
+    ["ifconfig lo0 127.0.0.1 up", "ifconfig epair", "/bin/echo epair", "route add default 10."]
+        .iter()
+        .any(|c| command.starts_with(c))
+}
+
+#[cfg(test)]
+#[path = "conf_tests.rs"]
+mod tests;
