@@ -37,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "qjail-core",
         &[
             "qjail-fs",
+            "qjail-jailconf",
             "qjail-model",
             "qjail-plugin-api",
             "qjail-plugin-host",

@@ -77,7 +77,7 @@ impl Style {
     }
 }
 
-fn error_value(error: &Error) -> Value {
+pub(crate) fn error_value(error: &Error) -> Value {
     let mut value = json!({ "error": error.message });
     if let Some(hint) = &error.hint {
         value["hint"] = json!(hint);

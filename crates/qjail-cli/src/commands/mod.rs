@@ -2,6 +2,7 @@
 
 mod config;
 mod list;
+mod import;
 mod params;
 
 use std::ffi::OsString;
@@ -45,7 +46,7 @@ pub(crate) fn dispatch(
     };
     setup::apply(&mut engine, &globals, name)?;
     // A command in a jail gets the signals itself; a question is answered by them.
-    if !matches!(name, "exec" | "console" | "delete") {
+    if !matches!(name, "exec" | "console" | "delete" | "import") {
         setup::watch_signals(&engine)?;
     }
     let style = Style {
@@ -79,6 +80,7 @@ pub(crate) fn dispatch(
         "exec" => call.exec(),
         "delete" => call.delete(),
         "config" => call.config(),
+        "import" => call.import(),
         "plugins" => call.plugins(sub, spec),
         "completions" => Ok(call.completions(parser)),
         _ => help::show(parser, &call.options.list("command"), style.json).map(|()| 0),
@@ -259,7 +261,9 @@ impl Call<'_> {
         self.engine.recover();
         let (names, errors) = self.engine.select(&selectors);
         errors.iter().for_each(|e| self.style.error(e));
-        if all && !self.agreed(&names)? {
+        let listed: Vec<&str> = names.iter().map(JailName::as_str).collect();
+        let question = format!("Delete {} jails ({})", names.len(), listed.join(", "));
+        if all && !self.agreed("delete --all", &question, names.is_empty())? {
             return Ok(1);
         }
         setup::watch_signals(self.engine)?;
@@ -276,17 +280,16 @@ impl Call<'_> {
         Ok(u8::from(failed))
     }
 
-    /// Asks before all jails are deleted; where nobody can answer, `--yes` must have been given.
-    fn agreed(&self, names: &[JailName]) -> Result<bool, Error> {
-        if self.globals.yes || self.engine.dry_run || names.is_empty() {
+    /// Asks before much is changed; where nobody can answer, `--yes` must have been given. `nothing` to do needs no answer.
+    fn agreed(&self, command: &str, question: &str, nothing: bool) -> Result<bool, Error> {
+        if self.globals.yes || self.engine.dry_run || nothing {
             return Ok(true);
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Error::usage("delete --all: nobody is there to be asked").hint("add --yes"));
+            return Err(Error::usage(format!("{command}: nobody is there to be asked")).hint("add --yes"));
         }
-        let names: Vec<&str> = names.iter().map(JailName::as_str).collect();
         let mut err = std::io::stderr().lock();
-        let _ = write!(err, "Delete {} jails ({})? [y/N] ", names.len(), names.join(", "));
+        let _ = write!(err, "{question}? [y/N] ");
         let _ = err.flush();
         let mut answer = String::new();
         std::io::stdin()

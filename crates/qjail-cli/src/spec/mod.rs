@@ -2,6 +2,7 @@
 
 mod boot;
 pub(crate) mod config;
+pub(crate) mod import;
 
 use qjail_plugin_api::{ArgKind, ArgSpec, CommandSpec, Example, ValueKind};
 
@@ -28,6 +29,7 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
         exec(),
         delete(),
         config::config(),
+        import::import(),
         plugins(),
         completions(),
         help(),

@@ -26,7 +26,8 @@ pub(super) fn imports(engine: &Engine, drafts: Vec<Draft>) -> Imports {
         let mut jail = one(engine, draft, &mut addresses);
         if twice {
             let fault = Error::new("it is described twice".to_owned());
-            jail.faults.push(fault.hint("names are unique over all zones: remove one of the two"));
+            jail.faults
+                .push(fault.hint("names are unique over all zones: remove one of the two"));
         }
         jail.faults = jail.faults.into_iter().map(|f| about(&jail.name, f)).collect();
         jails.push(jail);
@@ -58,7 +59,8 @@ fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, Strin
         }
         Ok(_) => {}
         Err(e) => draft.faults.push(
-            Error::new(shown(&e.to_string())).hint("give the jail another name in its files, and its directory too"),
+            Error::new(shown(&e.to_string()))
+                .hint("give the jail another name in its files, and its directory too"),
         ),
     }
     unsupported(engine, &mut draft);
@@ -85,11 +87,15 @@ pub(super) fn faults_now(engine: &Engine, name: &JailName, definition: &Definiti
         Ok(None) => {}
         Ok(Some(_)) => {
             let fault = Error::new(format!("Bypassed running jail {name}"));
-            return vec![fault.hint("stop it with the program that started it: that one knows what it mounted")];
+            return vec![
+                fault.hint("stop it with the program that started it: that one knows what it mounted"),
+            ];
         }
         Err(e) => return vec![e.into()],
     }
-    root_fault(engine, name, definition.zone.as_ref()).into_iter().collect()
+    root_fault(engine, name, definition.zone.as_ref())
+        .into_iter()
+        .collect()
 }
 
 /// A jail's root stays where it is: in the directory of jails, under its name.
@@ -171,8 +177,16 @@ fn addresses(engine: &Engine) -> BTreeMap<IpAddr, String> {
 /// Two jails with one address can exist, as in qjail 5; they can not run at the same time.
 fn shared_addresses(name: &JailName, draft: &mut Draft, all: &mut BTreeMap<IpAddr, String>) {
     for (key, _) in ADDRESSES {
-        for spec in draft.params.list(key).iter().filter_map(|a| a.parse::<AddrSpec>().ok()) {
-            if let Some(other) = all.insert(spec.addr, name.to_string()).filter(|o| o != name.as_str()) {
+        for spec in draft
+            .params
+            .list(key)
+            .iter()
+            .filter_map(|a| a.parse::<AddrSpec>().ok())
+        {
+            if let Some(other) = all
+                .insert(spec.addr, name.to_string())
+                .filter(|o| o != name.as_str())
+            {
                 draft.note(format!(
                     "Warning: Existing jail {other} is already assigned IP address {}",
                     spec.addr
@@ -215,9 +229,14 @@ fn wait(draft: &mut Draft, why: &str) {
 
 /// What must be done in each zone before jails without a base of their own can be started.
 fn bases(engine: &Engine, jails: &[Import]) -> Vec<String> {
-    let thin = jails.iter().filter(|j| j.faults.is_empty() && !j.definition.thick);
+    let thin = jails
+        .iter()
+        .filter(|j| j.faults.is_empty() && !j.definition.thick);
     let zones: BTreeSet<Option<ZoneName>> = thin.map(|j| j.definition.zone.clone()).collect();
-    zones.iter().filter_map(|zone| base(engine, zone.as_ref())).collect()
+    zones
+        .iter()
+        .filter_map(|zone| base(engine, zone.as_ref()))
+        .collect()
 }
 
 fn base(engine: &Engine, zone: Option<&ZoneName>) -> Option<String> {
@@ -229,8 +248,13 @@ fn base(engine: &Engine, zone: Option<&ZoneName>) -> Option<String> {
     }
     let option = zone.map(|z| format!("-z {z} ")).unwrap_or_default();
     let dir = places.jails.display();
-    if ["sharedfs", "template"].iter().all(|n| kind(n) != Some(Kind::Dir)) {
-        return Some(format!("{dir} has no base yet; before jails there can be started: qjail {option}install"));
+    if ["sharedfs", "template"]
+        .iter()
+        .all(|n| kind(n) != Some(Kind::Dir))
+    {
+        return Some(format!(
+            "{dir} has no base yet; before jails there can be started: qjail {option}install"
+        ));
     }
     Some(format!(
         "{dir}/sharedfs and {dir}/template are those of qjail 5 and are left alone. Before jails there can be started by \

@@ -41,7 +41,8 @@ pub(super) fn read(engine: &Engine, file: &Path) -> Result<Vec<Draft>> {
         }
     };
     let blocks = qjail_jailconf::read(&file.display().to_string(), &text, includes).map_err(|e| {
-        Error::new(shown(&e.to_string())).hint("jail.conf(5) tells how the file must look; nothing of it was taken over")
+        Error::new(shown(&e.to_string()))
+            .hint("jail.conf(5) tells how the file must look; nothing of it was taken over")
     })?;
     if blocks.is_empty() {
         let error = Error::new(format!("{} describes no jail", file.display()));
@@ -58,7 +59,11 @@ fn draft(engine: &Engine, file: &Path, block: &JailBlock) -> Draft {
         path: block.params.text("path").unwrap_or_default().to_owned(),
         ..Draft::default()
     };
-    for (key, value) in block.params.iter().filter(|(k, v)| !is_default(&block.name, k, v)) {
+    for (key, value) in block
+        .params
+        .iter()
+        .filter(|(k, v)| !is_default(&block.name, k, v))
+    {
         param(engine, &mut draft, key, value);
     }
     if is_old_vnet(&block.params) {
@@ -81,7 +86,10 @@ fn is_default(name: &str, key: &str, value: &ParamValue) -> bool {
 }
 
 fn is_old_vnet(params: &Params) -> bool {
-    params.list("exec.prestart").iter().any(|c| c.starts_with(OLD_VNET))
+    params
+        .list("exec.prestart")
+        .iter()
+        .any(|c| c.starts_with(OLD_VNET))
 }
 
 fn param(engine: &Engine, draft: &mut Draft, key: &str, value: &ParamValue) {
@@ -120,18 +128,64 @@ fn commands(draft: &mut Draft, key: &str, value: &ParamValue) {
         return;
     }
     if key != "exec.start" {
-        draft.note(format!("runs on the host as root: {key} = {}", shown(&own.join(", "))));
+        draft.note(format!(
+            "runs on the host as root: {key} = {}",
+            shown(&own.join(", "))
+        ));
     }
-    draft.set(key, if own.len() == 1 { ParamValue::Text(own[0].clone()) } else { ParamValue::List(own) });
+    draft.set(
+        key,
+        if own.len() == 1 {
+            ParamValue::Text(own[0].clone())
+        } else {
+            ParamValue::List(own)
+        },
+    );
 }
 
 /// What the old program had a vnet jail do before its /etc/rc.
 fn of_old_vnet(command: &str) -> bool {
-    ["ifconfig lo0 127.0.0.1 up", "ifconfig epair", "/bin/echo epair", "route add default 10."]
-        .iter()
-        .any(|c| command.starts_with(c))
+    [
+        "ifconfig lo0 127.0.0.1 up",
+        "ifconfig epair",
+        "/bin/echo epair",
+        "route add default 10.",
+    ]
+    .iter()
+    .any(|c| command.starts_with(c))
 }
 
 #[cfg(test)]
-#[path = "conf_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_old_program_wrote_is_understood() {
+        assert!(
+            is_default("a", "host.hostname", &"a".into()) && !is_default("a", "host.hostname", &"b".into())
+        );
+        assert!(is_default("a", "exec.clean", &true.into()) && !is_default("a", "exec.clean", &false.into()));
+        let mut draft = Draft::default();
+        let ssh = "jexec a pw adduser a -p 12-12-12 -c Jail -m -g wheel -s csh -w yes";
+        commands(&mut draft, "exec.poststart", &ssh.into());
+        commands(
+            &mut draft,
+            "exec.prestart",
+            &"/usr/local/bin/qjail.vnet.be start a em0 pf 1".into(),
+        );
+        let start = [
+            "ifconfig lo0 127.0.0.1 up",
+            "ifconfig epair1b 10.1.0.2",
+            "/bin/sh /etc/rc",
+        ];
+        commands(
+            &mut draft,
+            "exec.start",
+            &start.map(str::to_owned).to_vec().into(),
+        );
+        assert!(draft.params.is_empty(), "{draft:?}");
+        assert_eq!(draft.notes.len(), 1, "{draft:?}");
+        commands(&mut draft, "exec.prestart", &"logger hello".into());
+        assert_eq!(draft.params.text("exec.prestart"), Some("logger hello"));
+    }
+}

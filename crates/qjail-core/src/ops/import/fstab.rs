@@ -21,7 +21,10 @@ pub(super) fn note(draft: &mut Draft, text: &str) {
         draft.note(format!("mount not taken over: {}", shown(&words.join(" "))));
     }
     if lines.len() > NAMED {
-        draft.note(format!("and {} more mounts are not taken over", lines.len() - NAMED));
+        draft.note(format!(
+            "and {} more mounts are not taken over",
+            lines.len() - NAMED
+        ));
     }
 }
 

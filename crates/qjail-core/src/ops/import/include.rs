@@ -106,7 +106,15 @@ mod tests {
         ] {
             assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), fit, "{pattern} {name}");
         }
-        assert!(!fits("*a".repeat(50).as_bytes(), "a".repeat(2000).as_bytes()[..1999].iter().chain(b"b").copied().collect::<Vec<_>>().as_slice()));
+        assert!(!fits(
+            "*a".repeat(50).as_bytes(),
+            "a".repeat(2000).as_bytes()[..1999]
+                .iter()
+                .chain(b"b")
+                .copied()
+                .collect::<Vec<_>>()
+                .as_slice()
+        ));
     }
 
     #[test]
@@ -116,7 +124,8 @@ mod tests {
         std::fs::write(at("b.conf"), "b").unwrap();
         std::fs::write(at("a.conf"), "a").unwrap();
         std::fs::write(at("c.txt"), "c").unwrap();
-        let names = |pattern: &str| files(&at(pattern)).map(|l| l.into_iter().map(|s| s.text).collect::<String>());
+        let names =
+            |pattern: &str| files(&at(pattern)).map(|l| l.into_iter().map(|s| s.text).collect::<String>());
         assert_eq!(names("*.conf").unwrap(), "ab");
         assert_eq!(names("c.txt").unwrap(), "c");
         assert_eq!(names("none/*.conf").unwrap(), "");

@@ -21,14 +21,7 @@ const LOCAL: &str = "qjail.local";
 const GLOBAL: &str = "qjail.global";
 
 /// The keys that the last version wrote. Those that only say where its own files are need no word.
-const OWN: [&str; 6] = [
-    "name",
-    "path",
-    "fstab",
-    "deffile",
-    "imagetype",
-    "imagedevice",
-];
+const OWN: [&str; 6] = ["name", "path", "fstab", "deffile", "imagetype", "imagedevice"];
 
 /// Every jail of every zone (of the command's zone, where one is given).
 ///
@@ -147,7 +140,10 @@ fn one(name: &str, found: &[Found], global: Option<&Vec<Found>>) -> Draft {
     let first = &found[0];
     let refused = |fault: Error| Draft::refused(name.to_owned(), first.path.clone(), fault);
     if let Some(second) = found.get(1) {
-        let fault = Error::new(format!("there are two files for it: {} and {}", first.path, second.path));
+        let fault = Error::new(format!(
+            "there are two files for it: {} and {}",
+            first.path, second.path
+        ));
         return refused(fault.hint("remove the one that is not true any more"));
     }
     let legacy = match &first.read {
@@ -160,7 +156,9 @@ fn one(name: &str, found: &[Found], global: Option<&Vec<Found>>) -> Draft {
     }
     let mut draft = convert(legacy, first);
     match global.map(Vec::as_slice) {
-        None | Some([]) => draft.note(format!("it is not in {GLOBAL}, so that the old program did not start it at boot")),
+        None | Some([]) => draft.note(format!(
+            "it is not in {GLOBAL}, so that the old program did not start it at boot"
+        )),
         Some([copy]) => draft.faults.extend(differs(first, legacy, copy)),
         Some(_) => draft.faults.push(
             Error::new(format!("there are several files for it in {GLOBAL}"))
@@ -235,7 +233,10 @@ fn setting(draft: &mut Draft, key: &str, value: &str) {
         "image" => draft.image = Some(value.to_owned()),
         // Said with the other of the pair.
         "vnet" | "vinterface" | "imageblockcount" => {}
-        other => draft.note(format!("not taken over: {other} = {} (not a setting of qjail 5)", shown(value))),
+        other => draft.note(format!(
+            "not taken over: {other} = {} (not a setting of qjail 5)",
+            shown(value)
+        )),
     }
 }
 
@@ -266,7 +267,11 @@ fn vnet(draft: &mut Draft, kinds: &str, interface: Option<&str>) {
         draft.set("interface", interface);
     }
     draft.note("the interface of its own network stack gets a new number at each start");
-    if let Some(firewall) = kinds.split('|').nth(1).filter(|f| ["pf", "ipfw", "ipf"].contains(f)) {
+    if let Some(firewall) = kinds
+        .split('|')
+        .nth(1)
+        .filter(|f| ["pf", "ipfw", "ipf"].contains(f))
+    {
         draft.note(format!(
             "{firewall} in the jail is not started for it any more: enable it in the jail's own /etc/rc.conf"
         ));
@@ -279,7 +284,9 @@ fn beside(root: &Root, draft: &mut Draft) {
     let text = |place: String, limit: u64| {
         let path = rel(&place).ok()?;
         match root.metadata(&path).ok()? {
-            Some(meta) if meta.kind == Kind::File => Some(root.read_to_string(&path, limit).map_err(read_error)),
+            Some(meta) if meta.kind == Kind::File => {
+                Some(root.read_to_string(&path, limit).map_err(read_error))
+            }
             _ => None,
         }
     };

@@ -125,7 +125,10 @@ fn chosen(drafts: Vec<draft::Draft>, request: &ImportRequest) -> Result<Vec<draf
     if request.names.is_empty() {
         return Ok(drafts);
     }
-    let missing = request.names.iter().filter(|n| !drafts.iter().any(|d| d.name == **n));
+    let missing = request
+        .names
+        .iter()
+        .filter(|n| !drafts.iter().any(|d| d.name == **n));
     let known: Vec<String> = drafts.iter().map(|d| shown(&d.name)).collect();
     let errors = missing.map(|name| {
         Error::new(format!("Error: Jail doesn't exist. {}", shown(name))).hint(match known.as_slice() {
@@ -135,7 +138,10 @@ fn chosen(drafts: Vec<draft::Draft>, request: &ImportRequest) -> Result<Vec<draf
     });
     match Error::all(errors.collect()) {
         Some(error) => Err(error),
-        None => Ok(drafts.into_iter().filter(|d| request.names.contains(&d.name)).collect()),
+        None => Ok(drafts
+            .into_iter()
+            .filter(|d| request.names.contains(&d.name))
+            .collect()),
     }
 }
 
@@ -145,7 +151,10 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// A text of another program, fit to be shown: nothing in it controls the terminal.
 fn shown(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
     match clean.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,
