@@ -1,8 +1,8 @@
 //! Each command: its options to an operation, the result to lines.
 
 mod config;
-mod list;
 mod import;
+mod list;
 mod params;
 
 use std::ffi::OsString;
