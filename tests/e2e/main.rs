@@ -11,6 +11,7 @@ mod import;
 mod install;
 mod isolation;
 mod life;
+mod limits;
 mod locks;
 mod network;
 mod plans;

@@ -151,7 +151,7 @@ pub(crate) fn classic_list<'a>(zone: Option<&str>, rows: impl IntoIterator<Item 
 }
 
 /// The columns of `list -o`, by name.
-pub(crate) const COLUMNS: [&str; 11] = [
+pub(crate) const COLUMNS: [&str; 12] = [
     "name",
     "status",
     "jid",
@@ -163,6 +163,7 @@ pub(crate) const COLUMNS: [&str; 11] = [
     "flavors",
     "base",
     "created",
+    "limits",
 ];
 
 /// One column of one jail; none where there is no such column. `path` is the jail's root directory.
@@ -184,6 +185,7 @@ pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
         "flavors" => d.flavors.join(","),
         "base" => d.base.clone().unwrap_or_else(|| "current".to_owned()),
         "created" => d.created.clone(),
+        "limits" => d.limits.to_string(),
         _ => return None,
     })
 }
@@ -205,6 +207,7 @@ pub(crate) fn row_value(row: &Row, path: &str) -> Value {
         "thick": d.thick,
         "flavors": d.flavors,
         "created": d.created,
+        "limits": d.limits,
         "params": d.params,
     })
 }

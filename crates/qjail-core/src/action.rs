@@ -97,10 +97,13 @@ impl fmt::Display for Action {
             Self::Thicken { .. } => write!(f, "copy the whole base into the jail"),
             Self::WriteDefinition { name, text } => {
                 write!(f, "write the definition of {name}")?;
-                let params = Definition::parse(text).unwrap_or_default().params;
+                let definition = Definition::parse(text).unwrap_or_default();
+                let limits = Some(definition.limits).filter(|l| !l.is_empty());
+                let params = definition.params;
                 let params: Vec<String> = params
                     .iter()
                     .map(|(key, value)| format!("{key} = {value}"))
+                    .chain(limits.map(|l| format!("limits {l}")))
                     .collect();
                 if params.is_empty() {
                     Ok(())

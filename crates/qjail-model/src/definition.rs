@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Params, ZoneName};
+use crate::{Limits, Params, ZoneName};
 
 /// The format that this version writes; older ones are read.
 const FORMAT: u32 = 1;
@@ -51,6 +51,9 @@ pub struct Definition {
     /// When it was created, RFC 3339 in UTC.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub created: String,
+    /// What its processes may use together.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Parameters of jail(8) that differ from qjail's own.
     #[serde(default, skip_serializing_if = "Params::is_empty")]
     pub params: Params,
@@ -111,7 +114,10 @@ impl Definition {
                 return fail(key, e.to_string());
             }
         }
-        Ok(())
+        match self.limits.check() {
+            Err(e) => fail("limits", e.to_string()),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// The text of the file.
@@ -143,6 +149,8 @@ mod tests {
         d.depend = vec!["db".into()];
         d.params.set("ip4.addr", vec!["192.168.1.2".to_owned()]);
         d.params.set("allow.raw_sockets", true);
+        d.limits.apply("memory=512m".parse().unwrap());
+        d.limits.apply("pids=100".parse().unwrap());
         d.plugins
             .insert("ssh".into(), toml::from_str("user = \"jail1\"").unwrap());
         d
@@ -161,6 +169,8 @@ mod tests {
         assert!(!e.to_string().contains('\n'));
         let e = Definition::parse("format = 1\n[params]\n\"a b\" = true\n").unwrap_err();
         assert_eq!(e.line, 3);
+        let e = Definition::parse("format = 1\n[limits]\npids = 1\n").unwrap_err();
+        assert_eq!(e.line, 2);
         let e = Definition::parse("format = 1\nnorun = \"yes\"\n").unwrap_err();
         assert_eq!((e.line, e.column), (2, 9));
         assert!(

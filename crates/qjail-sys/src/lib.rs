@@ -31,7 +31,7 @@ mod system;
 pub use error::{Result, SysError};
 pub use system::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, MountSpec, Need, RcChange, Running,
-    StopOptions, System,
+    StopOptions, System, Usage,
 };
 
 use std::path::Path;

@@ -22,6 +22,8 @@ enum Rule {
     Off(&'static str),
     /// `disable`, `new` or `inherit`.
     Ipc,
+    /// A list of processors.
+    Processors,
     /// A whole number of seconds.
     Seconds,
     /// At most 64 characters, see sethostname(2).
@@ -147,10 +149,7 @@ const TABLE: &[(&str, Rule)] = &[
         "children.max",
         Rule::Only(&["0"], "there are no jails inside jails on Linux"),
     ),
-    (
-        "cpuset.id",
-        Rule::Only(&[], "processor sets are not available on Linux yet"),
-    ),
+    ("cpuset.id", Rule::Processors),
     (
         "osrelease",
         Rule::Only(&[], "Linux does not let a jail have another version"),
@@ -283,6 +282,9 @@ impl Rule {
                 let good = ["disable", "new", "inherit"].contains(&text.as_str());
                 (!good).then(|| format!("`{text}` is none of disable, new, inherit"))
             }
+            Self::Processors => processors(&text)
+                .is_none()
+                .then(|| format!("`{text}` is not a list of processors, such as 0,2-3")),
             Self::HostName => (text.len() > 64).then(|| "Linux takes 64 characters at most".to_owned()),
             Self::Seconds => text
                 .parse::<u32>()
@@ -290,6 +292,29 @@ impl Rule {
                 .then(|| format!("`{text}` is not a number of seconds")),
         }
     }
+}
+
+/// `0,2-3`: the processors of a list, as cpuset(1) and cpuset(7) read it.
+pub(crate) fn processors(list: &str) -> Option<Vec<u32>> {
+    /// More than any kernel counts.
+    const MOST: u32 = 65_535;
+    let number = |digits: &str| -> Option<u32> {
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        plain
+            .then(|| digits.parse().ok())
+            .flatten()
+            .filter(|n| *n <= MOST)
+    };
+    let mut all = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return None;
+        }
+        all.extend(first..=last);
+    }
+    Some(all)
 }
 
 #[cfg(test)]
@@ -324,6 +349,7 @@ mod tests {
             ("children.max", "0"),
             ("vnet", "inherit"),
             ("vnet", "new"),
+            ("cpuset.id", "0,2-3"),
         ] {
             assert_eq!(refused(key, value), None, "{key}");
         }
@@ -369,7 +395,10 @@ mod tests {
             ("vnet.interface", "eth1", "`interface` names"),
             ("ip4", "inherit", "exactly the addresses"),
             ("children.max", "5", "jails inside jails"),
-            ("cpuset.id", "3", "processor sets"),
+            ("cpuset.id", "3-1", "list of processors"),
+            ("cpuset.id", "", "list of processors"),
+            ("cpuset.id", "0,,1", "list of processors"),
+            ("cpuset.id", "99999999", "list of processors"),
             ("sysvshm", "yes", "disable, new, inherit"),
             ("stop.timeout", "soon", "number of seconds"),
             ("zfs.mount_snapshot", "1", "file systems"),

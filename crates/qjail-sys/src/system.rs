@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qjail_model::{Network, Params};
+use qjail_model::{Limits, Network, Params};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -50,6 +50,22 @@ pub struct JailSpec {
     pub mounts: Vec<MountSpec>,
     /// Where the output of `exec.start` and `exec.stop` is appended (`exec.consolelog`).
     pub console_log: Option<PathBuf>,
+    /// What its processes may use together.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the processes of a running jail use together, as far as the kernel tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processes; on Linux threads.
+    pub pids: Option<u64>,
+    /// Processor time since the start: two looks give a share. Where the kernel tells the share itself, that counts.
+    pub cpu_time: Option<Duration>,
+    /// The share of one processor in percent, where the kernel keeps account of it (FreeBSD).
+    pub cpu_percent: Option<u64>,
 }
 
 /// A jail that the kernel knows.
@@ -166,6 +182,15 @@ pub trait System: Send + Sync {
     fn refused_name(&self, _name: &str, _params: &Params) -> Option<String> {
         None
     }
+
+    /// Every limit that this system can not carry out now (`memory`, `pids`, `cpu`), with the reason and what to do.
+    fn refused_limits(&self, limits: &Limits) -> Vec<(String, Missing)>;
+
+    /// What a running jail uses; nothing is told of one that does not run, or where the kernel keeps no account.
+    ///
+    /// # Errors
+    /// When the kernel could not be asked.
+    fn usage(&self, name: &str) -> Result<Usage>;
 
     /// The jails that run, by name, asked of the kernel in one go, without starting a process. Only jails that qjail
     /// could have started: on FreeBSD all, on Linux those of this state directory.

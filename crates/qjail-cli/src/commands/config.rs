@@ -1,7 +1,7 @@
 //! `config`: options to changes, and what was done to lines.
 
 use qjail_core::{Change, ConfigRequest, Configured, Error, What};
-use qjail_model::{JailName, ParamValue};
+use qjail_model::{JailName, LimitChange, ParamValue};
 use qjail_plugin_api::Options;
 
 use super::{Call, params};
@@ -115,6 +115,13 @@ fn changes(o: &Options) -> Result<Vec<Change>, Error> {
     }
     for (key, value) in params::set(o)? {
         changes.push(set(format!("--param {key}"), &key, Some(value)));
+    }
+    for text in o.list("limit") {
+        let limit: LimitChange = text.parse().map_err(Error::usage)?;
+        changes.push(Change {
+            option: format!("--limit {text}"),
+            what: What::Limit(limit),
+        });
     }
     for given in o.list("unset") {
         let key = params::unset(given)?;

@@ -10,7 +10,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
 use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, Report, StopRequest};
-use qjail_model::{JailName, Selector};
+use qjail_model::{JailName, LimitChange, Limits, Selector};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
 
@@ -121,6 +121,7 @@ impl Call<'_> {
             duplicate: number(o, "duplicate"),
             thick: o.is_on("thick"),
             params,
+            limits: limits(&o.list("limit"))?,
             options: self.plugins.clone(),
         })
     }
@@ -355,6 +356,23 @@ fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatche
         style.message(note, None);
     }
     Ok(0)
+}
+
+fn limits(texts: &[&str]) -> Result<Limits, Error> {
+    let mut limits = Limits::default();
+    let mut named: Vec<&str> = Vec::new();
+    for text in texts {
+        let limit: LimitChange = text.parse().map_err(Error::usage)?;
+        if named.contains(&limit.name()) {
+            return Err(Error::usage(format!(
+                "--limit {text}: {} is given twice",
+                limit.name()
+            )));
+        }
+        named.push(limit.name());
+        limits.apply(limit);
+    }
+    Ok(limits)
 }
 
 fn number(options: &Options, id: &str) -> Option<u32> {

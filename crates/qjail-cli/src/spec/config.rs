@@ -2,7 +2,7 @@
 
 use qjail_plugin_api::{ArgSpec, CommandSpec, ValueKind};
 
-use super::{command, jails};
+use super::{command, jails, limit};
 
 /// Switches: id and letter of on, id and letter of off, what each says.
 pub(crate) const SWITCHES: [(&str, char, &str, char, &str, &str); 7] = [
@@ -176,6 +176,7 @@ fn values() -> Vec<ArgSpec> {
         param(),
         force_param(),
         ArgSpec::option("unset", None, "KEY", "Give a parameter back its default").multiple(),
+        limit(),
         ArgSpec::flag(
             "restart",
             None,

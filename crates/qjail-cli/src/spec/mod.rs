@@ -63,6 +63,17 @@ fn jails() -> ArgSpec {
     .multiple()
 }
 
+fn limit() -> ArgSpec {
+    ArgSpec::option(
+        "limit",
+        None,
+        "NAME=VALUE",
+        "Limit what it uses: memory=512m, pids=200 (processes), cpu=50% (of one processor); none takes one away",
+    )
+    .multiple()
+    .delimited(',')
+}
+
 fn jail() -> ArgSpec {
     ArgSpec::positional("jail", "NAME", "The jail")
         .of(ValueKind::Jail)
@@ -94,6 +105,7 @@ fn create() -> CommandSpec {
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),
         config::param(),
         config::force_param(),
+        limit(),
         ArgSpec::flag("start", None, "Start it when it is made"),
     ];
     command(
@@ -119,7 +131,7 @@ fn list() -> CommandSpec {
         "columns",
         Some('o'),
         "COL,…",
-        "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created",
+        "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created, limits",
     )
     .delimited(',');
     let args = vec![

@@ -1,6 +1,6 @@
 //! The changes that the core itself makes to a definition: what each does, and what is said of it.
 
-use qjail_model::{Definition, JailName, ParamValue, Params, known};
+use qjail_model::{Definition, JailName, LimitChange, ParamValue, Params, known};
 
 use crate::ops::create::depend_names;
 
@@ -34,6 +34,8 @@ pub enum What {
     },
     /// The jails that must run before it.
     Depend(Vec<String>),
+    /// A limit is set or taken away.
+    Limit(LimitChange),
     /// Whether the jail's root may mount file systems of a kind.
     Mount {
         /// `nullfs`, `tmpfs`, `zfs`.
@@ -61,7 +63,7 @@ impl Change {
     /// The parameters that it may change, the one that it is about first.
     pub(crate) fn keys(&self) -> Vec<String> {
         match &self.what {
-            What::Manual(_) | What::Norun(_) => Vec::new(),
+            What::Manual(_) | What::Norun(_) | What::Limit(_) => Vec::new(),
             What::Depend(_) => vec!["depend".to_owned()],
             What::Param { key, .. } => vec![key.clone()],
             What::Mount { fs, .. } => vec![
@@ -77,6 +79,9 @@ impl Change {
         if let (What::Mount { fs: a, .. }, What::Mount { fs: b, .. }) = (&self.what, &other.what) {
             return (a == b).then(|| format!("{ALLOW_MOUNT}.{a}"));
         }
+        if let (What::Limit(a), What::Limit(b)) = (&self.what, &other.what) {
+            return (a.name() == b.name()).then(|| format!("the limit {}", a.name()));
+        }
         let others = other.keys();
         self.keys().into_iter().find(|k| others.contains(k))
     }
@@ -89,6 +94,7 @@ impl Change {
             What::Manual(on) => definition.manual = *on,
             What::Norun(on) => definition.norun = *on,
             What::Depend(names) => definition.depend.clone_from(names),
+            What::Limit(change) => definition.limits.apply(*change),
             What::Param { key, value } => match value {
                 Some(value) => drop(params.set(key.clone(), value.clone())),
                 None => drop(params.unset(key)),
@@ -108,6 +114,10 @@ impl Change {
             What::Manual(on) => format!("Successful set manual status {} {name}", on_off(*on)),
             What::Norun(true) => format!("Successful set norun status {name}"),
             What::Norun(false) => format!("Successful removed norun status {name}"),
+            What::Limit(limit) => match limit.value() {
+                Some(value) => format!("Successfully set limit {} to {value} for {name}", limit.name()),
+                None => format!("Successfully removed limit {} for {name}", limit.name()),
+            },
             What::Mount { fs, on } => format!("Successfully {} {fs} for {name}", enabled(*on)),
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("Successfully {} {key} for {name}", enabled(*on)),
@@ -124,6 +134,10 @@ impl Change {
         match &self.what {
             What::Manual(on) => format!("manual status {}", on_off(*on)),
             What::Norun(on) => format!("norun status {}", on_off(*on)),
+            What::Limit(limit) => {
+                let value = limit.value().unwrap_or_else(|| "none".to_owned());
+                format!("limit {} {value}", limit.name())
+            }
             What::Mount { fs, on } => format!("{fs} {}", on_off(*on)),
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("{key} {}", on_off(*on)),

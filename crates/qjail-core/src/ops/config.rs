@@ -214,6 +214,9 @@ impl Engine {
                 objections.extend(self.against_depend(name, &definition.depend, change));
             }
         }
+        if definition.limits != old.limits {
+            objections.extend(self.against_limits(name, &definition.limits));
+        }
         let new = request.new_name(name);
         match (&request.rename, new) {
             (_, Some(new)) => {

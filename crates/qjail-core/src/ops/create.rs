@@ -1,7 +1,7 @@
 //! `create`: a new jail from the template and flavors, or nothing.
 
 use qjail_fs::Kind;
-use qjail_model::{Definition, JailName, ParamValue, Params, nearest};
+use qjail_model::{Definition, JailName, Limits, ParamValue, Params, nearest};
 use qjail_plugin_api::{At, Event, IfExists, Place, Step};
 use qjail_store::format_time;
 use qjail_sys::Need;
@@ -33,6 +33,8 @@ pub struct CreateRequest {
     pub thick: bool,
     /// Parameters of jail(8).
     pub params: Vec<(String, ParamValue)>,
+    /// What its processes may use together.
+    pub limits: Limits,
     /// The options of plugins.
     pub options: PluginOptions,
 }
@@ -80,6 +82,7 @@ impl Engine {
         objections.extend(self.directory_in_the_way(&places, name));
         let flavors = self.flavors(&places, request, &mut objections);
         let mut definition = self.draft(request, &flavors, &mut objections);
+        objections.extend(self.against_limits(name, &definition.limits));
         let question = Question {
             event: Event::Create,
             name,
@@ -110,6 +113,7 @@ impl Engine {
         definition.thick = request.thick;
         definition.created = format_time(self.now);
         definition.flavors = flavors.to_vec();
+        definition.limits = request.limits.clone();
         for (key, value) in &request.params {
             if OWN_PARAMS.contains(&key.as_str()) {
                 objections.push(Error::usage(format!("--param {key}: qjail sets it itself")));
@@ -183,6 +187,16 @@ impl Engine {
         let too_long = self.system.refused_name(name.as_str(), params);
         let too_long = too_long.map(|why| Error::new(format!("{name}: {why}")).hint("choose a shorter name"));
         Error::all(errors.chain(too_long).collect()).map_or(Ok(()), Err)
+    }
+
+    /// What the system has against limits.
+    pub(crate) fn against_limits(&self, name: &JailName, limits: &Limits) -> Vec<Error> {
+        let refused = self.system.refused_limits(limits).into_iter();
+        let error = |(limit, missing): (String, qjail_sys::Missing)| Error {
+            hint: missing.hint,
+            ..Error::new(format!("{name}: limit {limit}: {}", missing.what))
+        };
+        refused.map(error).collect()
     }
 
     fn create_steps(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qjail_model::{Definition, JailName, Params};
+use qjail_model::{Definition, JailName, Limits, Params};
 use qjail_plugin_api::Event;
 use qjail_sys::{JailSpec, MountSpec, Need};
 
@@ -78,6 +78,7 @@ impl Engine {
         let gathered = self.ask(Event::Start, name, definition, places)?;
         let spec = self.start_spec(name, definition, places, &gathered)?;
         self.check_params(name, &spec.params)?;
+        Error::all(self.against_limits(name, &spec.limits)).map_or(Ok(()), Err)?;
         let mut steps = gathered.pre;
         steps.push(Action::StartJail { spec: Box::new(spec) });
         steps.extend(gathered.post);
@@ -176,6 +177,7 @@ impl Engine {
         }
         Ok(JailSpec {
             mounts,
+            limits: definition.limits.clone(),
             ..self.bare_spec(name, places, params)
         })
     }
@@ -188,6 +190,7 @@ impl Engine {
             params: defaults(name).overlaid(params),
             mounts: Vec::new(),
             console_log: Some(self.layout.console_log(name)),
+            limits: Limits::default(),
         }
     }
 

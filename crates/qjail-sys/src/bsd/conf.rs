@@ -1,6 +1,6 @@
 //! From a [`JailSpec`] to the jail.conf(5) that jail(8) starts it with, and back.
 
-use qjail_model::{AddrSpec, JailName, ParamValue, Params};
+use qjail_model::{AddrSpec, JailName, LimitChange, ParamValue, Params};
 
 use super::command::{Invocation, JAIL};
 use super::prepare::Strict;
@@ -48,6 +48,18 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
     if !spec.mounts.is_empty() {
         params.set("mount", mounts(spec)?);
     }
+    let limits: Vec<_> = spec.limits.iter().filter_map(|l| rule(&spec.name, l)).collect();
+    if !limits.is_empty() {
+        let add = limits
+            .iter()
+            .map(|(filter, value)| format!("/usr/bin/rctl -a {filter}={value}"));
+        prepend(&mut params, "exec.created", add.collect());
+        // What was taken away already is no failure.
+        let remove = limits
+            .iter()
+            .map(|(filter, _)| format!("/usr/bin/rctl -r {filter} || :"));
+        prepend(&mut params, "exec.poststop", remove.collect());
+    }
     if let Some(list) = processors {
         prepend(
             &mut params,
@@ -56,6 +68,16 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
         );
     }
     Ok(params)
+}
+
+/// A limit as a rule of rctl(8): what it is about, and the amount.
+fn rule(jail: &str, limit: LimitChange) -> Option<(String, String)> {
+    let (resource, amount) = match limit {
+        LimitChange::Memory(size) => ("memoryuse", size?.to_string()),
+        LimitChange::Pids(count) => ("maxproc", count?.to_string()),
+        LimitChange::Cpu(share) => ("pcpu", share?.get().to_string()),
+    };
+    Some((format!("jail:{jail}:{resource}:deny"), amount))
 }
 
 /// The parameters of a jail that shares the network of the host.
@@ -255,6 +277,16 @@ mod tests {
             .as_text()
             .map_or_else(|| value.clone(), |t| ParamValue::Text(t.to_owned()));
         (key.to_owned(), value)
+    }
+
+    #[test]
+    fn limits_are_rules_of_rctl_that_go_with_the_jail() {
+        let mut spec = golden::spec("limited", &[("exec.poststop", &["/usr/bin/true"])]);
+        for limit in ["memory=512m", "pids=200", "cpu=50%"] {
+            spec.limits.apply(limit.parse().unwrap());
+        }
+        let params = shared(&spec, &golden::interfaces(), Strict::Yes).unwrap();
+        golden::check("limited.conf", &render("limited", &params).unwrap());
     }
 
     #[test]

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qjail_model::{Network, Params};
+use qjail_model::{Limits, Network, Params};
 
 use super::command::{Invocation, ROUTE};
 use super::host::Host;
 use super::jailparam::Jail;
 use super::life::{Life, is_in};
 use super::prepare::{Strict, ensure, prepare, take_away};
-use super::{exec, ifconfig, lasting, modules, needs, network, params, rc, vnet};
+use super::{exec, ifconfig, lasting, modules, needs, network, params, rc, usage, vnet};
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
-    StopOptions, SysError, System,
+    StopOptions, SysError, System, Usage,
 };
 
 /// FreeBSD, on a machine.
@@ -31,6 +31,11 @@ impl<H: Host> Bsd<H> {
             host,
             state_dir: state_dir.to_owned(),
         }
+    }
+
+    /// Whether the kernel counts what jails use, see racct in rctl(8).
+    fn keeps_account(&self) -> bool {
+        self.host.sysctl_int("kern.racct.enable") == Some(1)
     }
 
     fn life(&self) -> Life<'_> {
@@ -81,6 +86,20 @@ impl<H: Host> System for Bsd<H> {
 
     fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
         params::refused(params, &|name| self.host.knows_param(name))
+    }
+
+    fn refused_limits(&self, limits: &Limits) -> Vec<(String, Missing)> {
+        if self.keeps_account() {
+            return Vec::new();
+        }
+        needs::without_accounting(limits)
+    }
+
+    fn usage(&self, name: &str) -> Result<Usage> {
+        if !self.keeps_account() {
+            return Ok(Usage::default());
+        }
+        Ok(usage::parse(&self.host.succeed(&usage::ask(name))?))
     }
 
     fn refused_name(&self, name: &str, params: &Params) -> Option<String> {

@@ -62,5 +62,6 @@ pub(crate) fn spec(name: &str, more: &[(&str, &[&str])]) -> JailSpec {
             read_only: true,
         }],
         console_log: Some(format!("/var/log/qjail.{name}.console.log").into()),
+        limits: qjail_model::Limits::default(),
     }
 }

@@ -27,6 +27,7 @@ pub(crate) mod rc;
 pub(crate) mod relay;
 pub(crate) mod run_dir;
 pub(crate) mod stop;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod vnet;
 

@@ -1,5 +1,7 @@
 //! What is missing on a host before anything is changed.
 
+use qjail_model::Limits;
+
 use crate::{Missing, Need};
 
 /// What the host told.
@@ -65,6 +67,18 @@ pub(crate) fn missing(facts: &Facts) -> Vec<Missing> {
         );
     }
     all
+}
+
+/// Every limit as refused: the kernel keeps no account of what jails use.
+pub(crate) fn without_accounting(limits: &Limits) -> Vec<(String, Missing)> {
+    let missing = || Missing {
+        what: "the kernel keeps no account of what jails use (kern.racct.enable is 0)".to_owned(),
+        hint: Some("add kern.racct.enable=1 to /boot/loader.conf and reboot".to_owned()),
+    };
+    limits
+        .iter()
+        .map(|limit| (limit.name().to_owned(), missing()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use qjail_model::{Network, Params};
+use qjail_model::{Limits, Network, Params};
 
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
-    StopOptions, SysError, System, params,
+    StopOptions, SysError, System, Usage, params,
 };
 
 /// The system in memory. All its methods may be called from several threads.
@@ -186,6 +186,14 @@ impl System for Fake {
         } else {
             Vec::new()
         }
+    }
+
+    fn refused_limits(&self, _: &Limits) -> Vec<(String, Missing)> {
+        Vec::new()
+    }
+
+    fn usage(&self, _: &str) -> Result<Usage> {
+        Ok(Usage::default())
     }
 
     fn running(&self) -> Result<BTreeMap<String, Running>> {

@@ -11,6 +11,7 @@ fn spec(name: &str, address: &str) -> JailSpec {
         params,
         mounts: vec![],
         console_log: None,
+        limits: qjail_model::Limits::default(),
     }
 }
 

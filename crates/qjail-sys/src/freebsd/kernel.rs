@@ -140,7 +140,12 @@ pub(super) fn sysctl_text(name: &str) -> Option<String> {
 
 /// A variable that is a C int.
 pub(super) fn sysctl_int(name: &str) -> Option<i32> {
-    sysctl(name)?.try_into().ok().map(i32::from_ne_bytes)
+    let value = sysctl(name)?;
+    // A switch (`SYSCTL_BOOL`, such as kern.racct.enable) is one byte.
+    match value.as_slice() {
+        [switch] => Some(i32::from(*switch)),
+        number => number.try_into().ok().map(i32::from_ne_bytes),
+    }
 }
 
 /// When the system was started, in seconds since 1970: `kern.boottime`, a struct timeval.

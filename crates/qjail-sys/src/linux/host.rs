@@ -1,8 +1,8 @@
 //! The host itself: what it is, and what it lacks.
 
 use super::net;
-use super::runtime::Runtime;
-use crate::{HostInfo, Missing, Need};
+use super::runtime::{Resources, Runtime};
+use crate::{HostInfo, Missing, Need, params};
 
 pub(super) fn info() -> HostInfo {
     let uname = rustix::system::uname();
@@ -59,6 +59,26 @@ pub(super) fn missing(need: Need, runtime: &Runtime) -> Vec<Missing> {
             .collect(),
         Need::Network => network(),
     }
+}
+
+/// Why a jail can not be kept to these processors, if so.
+pub(super) fn without_processors(list: &str) -> Option<String> {
+    let resources = Resources {
+        processors: Some(list.to_owned()),
+        ..Resources::default()
+    };
+    if let Some((_, why)) = Runtime::lacking(&resources).into_iter().next() {
+        return Some(why);
+    }
+    let there = Runtime::processors();
+    let absent = params::processors(list)?
+        .into_iter()
+        .find(|n| !there.contains(n))?;
+    let all: Vec<String> = there.iter().map(ToString::to_string).collect();
+    Some(format!(
+        "there is no processor {absent}; there are {}",
+        all.join(",")
+    ))
 }
 
 fn network() -> Vec<Missing> {

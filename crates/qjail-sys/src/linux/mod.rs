@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use qjail_model::{Network, Params};
+use qjail_model::{Limits, Network, Params};
 
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
-    StopOptions, SysError, System, params,
+    StopOptions, SysError, System, Usage, params,
 };
 use net::JailNetwork;
 use runtime::Runtime;
@@ -74,7 +74,37 @@ impl System for Linux {
     }
 
     fn refused_params(&self, params: &Params) -> Vec<(String, String)> {
-        params::refused_by_linux(params)
+        let mut refused = params::refused_by_linux(params);
+        if let Some(list) = params.text("cpuset.id")
+            && !refused.iter().any(|(key, _)| key == "cpuset.id")
+            && let Some(why) = host::without_processors(list)
+        {
+            refused.push(("cpuset.id".to_owned(), why));
+        }
+        refused
+    }
+
+    fn refused_limits(&self, limits: &Limits) -> Vec<(String, Missing)> {
+        let lacking = Runtime::lacking(&translate::resources(limits));
+        let hint = "mount /sys/fs/cgroup with it; in a container, let it write there";
+        let missing = |what| Missing {
+            what,
+            hint: Some(hint.to_owned()),
+        };
+        lacking
+            .into_iter()
+            .map(|(limit, why)| (limit.to_owned(), missing(why)))
+            .collect()
+    }
+
+    fn usage(&self, name: &str) -> Result<Usage> {
+        let used = self.runtime.used(name);
+        Ok(Usage {
+            memory: used.memory,
+            pids: used.pids,
+            cpu_time: used.cpu,
+            cpu_percent: None,
+        })
     }
 
     fn running(&self) -> Result<BTreeMap<String, Running>> {
@@ -89,7 +119,7 @@ impl System for Linux {
     }
 
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32> {
-        if let Some((param, why)) = params::refused_by_linux(&spec.params).first() {
+        if let Some((param, why)) = self.refused_params(&spec.params).first() {
             return Err(SysError::new(
                 format!("start {}", spec.name),
                 format!("{param}: {why}"),

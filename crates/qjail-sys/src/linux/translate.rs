@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use qjail_model::Params;
+use qjail_model::{Limits, Params};
 
-use super::runtime::{Ipc, Isolation, Mount, RuntimeError, StartSpec, StopSpec};
+use super::runtime::{Ipc, Isolation, Mount, Resources, RuntimeError, StartSpec, StopSpec};
 use crate::{JailSpec, StopOptions, SysError};
 
 /// `stop.timeout` where it is not set, see jail(8).
@@ -22,6 +22,10 @@ pub(super) fn start(spec: &JailSpec) -> StartSpec {
         hostname: spec.params.text("host.hostname").unwrap_or(&spec.name).to_owned(),
         mounts: spec.mounts.iter().map(mount).collect(),
         isolation: isolation(&spec.params),
+        resources: Resources {
+            processors: spec.params.text("cpuset.id").map(str::to_owned),
+            ..resources(&spec.limits)
+        },
         exec_start: spec.params.list("exec.start"),
         exec_timeout: seconds(&spec.params, "exec.timeout").filter(|limit| !limit.is_zero()),
         console_log: spec.console_log.clone(),
@@ -51,6 +55,15 @@ fn isolation(params: &Params) -> Isolation {
         sysvshm: ipc("sysvshm"),
         sysvsem: ipc("sysvsem"),
         sysvmsg: ipc("sysvmsg"),
+    }
+}
+
+pub(super) fn resources(limits: &Limits) -> Resources {
+    Resources {
+        memory: limits.memory.map(qjail_model::Size::bytes),
+        pids: limits.pids,
+        cpu: limits.cpu.map(qjail_model::Percent::get),
+        processors: None,
     }
 }
 
@@ -108,6 +121,7 @@ mod tests {
             ("exec.timeout", "0"),
             ("stop.timeout", "3"),
             ("allow.raw_sockets", "true"),
+            ("cpuset.id", "0-1"),
         ] {
             params.set(key, value);
         }
@@ -122,11 +136,20 @@ mod tests {
                 read_only: true,
             }],
             console_log: Some("/log".into()),
+            limits: Limits {
+                pids: Some(9),
+                ..Limits::default()
+            },
         };
         let started = start(&spec);
         assert_eq!(started.hostname, "jail1");
         assert_eq!(started.exec_start, ["a", "b c"]);
         assert_eq!(started.exec_timeout, None);
+        assert_eq!(started.resources.processors.as_deref(), Some("0-1"));
+        assert_eq!(
+            (started.resources.pids, started.resources.memory),
+            (Some(9), None)
+        );
         assert!(started.mounts[0].read_only && started.isolation.raw_sockets);
         let ipc = started.isolation;
         assert_eq!(
@@ -152,6 +175,7 @@ mod tests {
             params: Params::new(),
             mounts: vec![],
             console_log: Some("/log".into()),
+            limits: Limits::default(),
         };
         let cause = || RuntimeError::StartCommand {
             name: "jail1".into(),

@@ -30,6 +30,7 @@ impl Jail {
                 read_only: true,
             }],
             isolation: Isolation::default(),
+            resources: crate::runtime::Resources::default(),
             exec_start: vec![":".into()],
             exec_timeout: Some(Duration::from_secs(30)),
             console_log: Some(dir.path().join("console.log")),

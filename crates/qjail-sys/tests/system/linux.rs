@@ -160,6 +160,7 @@ fn spec(dir: &Path, name: &str) -> JailSpec {
             read_only: true,
         }],
         console_log: Some(dir.join(format!("{name}.console.log"))),
+        limits: qjail_model::Limits::default(),
     }
 }
 

@@ -75,6 +75,7 @@ fn on_the_fake() -> Vec<Trial> {
         params: qjail_model::Params::new(),
         mounts: vec![],
         console_log: None,
+        limits: qjail_model::Limits::default(),
     };
     ["linux", "freebsd"]
         .into_iter()

@@ -1,11 +1,14 @@
 //! The control groups of a jail: `qjail/NAME-HASH` in every mounted hierarchy of version 1 and 2.
 //!
 //! A jail leaves the groups of whoever started it, so that the end of a login session or of a service does not end the
-//! jail, and its memory is not charged to them. No limits are set. What cannot be written is left out and told.
+//! jail, and its memory is not charged to them. What cannot be written is left out and told, but for limits (`limits`):
+//! a jail with a limit that cannot be set, or a process that cannot be put under it, does not run.
 //!
 //! Moving a process takes the kernel 10 ms and more where nothing was moved lately: it waits for a grace period of RCU.
 //! A process that moves its only thread, which version 1 allows, does not wait. Where a version 2 hierarchy without
 //! controllers lies beside those of version 1, it is left alone unless the starter is in a group of it.
+
+mod limits;
 
 use std::fs;
 use std::io;
@@ -17,7 +20,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::raw;
-use super::spec::{Attempt, Failure, plain};
+use super::spec::{Attempt, Failure, Resources, plain};
+
+pub(super) use limits::{lacking, processors};
 
 /// The directory that holds the groups of all jails.
 const ALL: &str = "qjail";
@@ -32,7 +37,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Hierarchy {
     mount: PathBuf,
     version2: bool,
-    cpuset: bool,
+    /// The controllers in it: `memory`, `pids`, ….
+    controllers: Vec<String>,
+}
+
+impl Hierarchy {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|c| c == controller)
+    }
+}
+
+/// The hierarchies that are mounted now.
+fn mounted() -> Vec<Hierarchy> {
+    let mut trees = hierarchies(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    for tree in trees.iter_mut().filter(|tree| tree.version2) {
+        let list = fs::read_to_string(tree.mount.join("cgroup.controllers")).unwrap_or_default();
+        tree.controllers = list.split_whitespace().map(str::to_owned).collect();
+    }
+    trees
 }
 
 /// Where the groups of a jail are.
@@ -45,22 +67,21 @@ pub(super) struct Groups {
 impl Groups {
     /// The groups of that name in every hierarchy that is mounted now.
     pub(super) fn new(name: String) -> Groups {
-        let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
         Groups {
-            trees: hierarchies(&mounts),
+            trees: mounted(),
             name,
         }
     }
 
     /// The same without a version 2 hierarchy that need not be joined.
-    pub(super) fn to_join(name: String) -> Groups {
+    pub(super) fn to_join(name: String, resources: &Resources) -> Groups {
         let mut groups = Groups::new(name);
         let mine = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let at_root = mine.lines().any(|line| line == "0::/");
         let version1 = groups.trees.iter().any(|tree| !tree.version2);
         groups
             .trees
-            .retain(|tree| !(tree.version2 && version1 && at_root));
+            .retain(|tree| !(tree.version2 && version1 && at_root) || limits::needs(tree, resources));
         groups
     }
 
@@ -142,11 +163,10 @@ impl Groups {
     }
 }
 
-/// Moves this process into the groups of `doors`. Best effort, as making them was.
-pub(super) fn join(doors: &[OwnedFd]) {
-    for door in doors {
-        let _ = rustix::io::write(door, b"0");
-    }
+/// Moves this process into the groups of `doors`, into as many as it can; the first failure.
+pub(super) fn join(doors: &[OwnedFd]) -> io::Result<()> {
+    let joined = doors.iter().map(|door| rustix::io::write(door, b"0"));
+    joined.fold(Ok(()), |all, one| all.and(one.map(drop).map_err(io::Error::from)))
 }
 
 fn make(tree: &Hierarchy, dir: &Path) -> io::Result<()> {
@@ -156,7 +176,7 @@ fn make(tree: &Hierarchy, dir: &Path) -> io::Result<()> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        if tree.cpuset {
+        if tree.has("cpuset") && !tree.version2 {
             inherit_cpus(parent, dir)?;
         }
     }
@@ -220,13 +240,15 @@ fn hierarchies(mounts: &[u8]) -> Vec<Hierarchy> {
             continue;
         }
         devices.push(device);
-        let cpuset = options
-            .split(|byte| *byte == b',')
-            .any(|option| option == b"cpuset");
+        let version2 = *kind == b"cgroup2";
+        let options = options.split(|byte| *byte == b',');
         found.push(Hierarchy {
             mount: unescape(mount),
-            version2: *kind == b"cgroup2",
-            cpuset,
+            version2,
+            controllers: options
+                .filter(|_| !version2)
+                .map(|option| String::from_utf8_lossy(option).into_owned())
+                .collect(),
         });
     }
     found
@@ -269,12 +291,12 @@ mod tests {
         let cpuset = Hierarchy {
             mount: "/sys/fs/cgroup/cpu set".into(),
             version2: false,
-            cpuset: true,
+            controllers: vec!["rw".to_owned(), "cpuset".to_owned()],
         };
         let unified = Hierarchy {
             mount: "/sys/fs/cgroup/unified".into(),
             version2: true,
-            cpuset: false,
+            controllers: vec![],
         };
         assert_eq!(found, [cpuset, unified]);
     }

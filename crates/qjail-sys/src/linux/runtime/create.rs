@@ -24,7 +24,7 @@ use super::oci;
 use super::raw;
 use super::roots;
 use super::rundir::RunDir;
-use super::spec::{Attempt, Failure, StartSpec};
+use super::spec::{Attempt, Failure, Resources, StartSpec};
 use super::stack::Stack;
 
 /// What the helper is asked to do; the descriptor with it, if any, is the console's log.
@@ -93,8 +93,11 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     take_own_mounts()?;
     roots::prepare(&jail.path, &jail.mounts)?;
     roots::bind_without_devices(&jail.path)?;
-    let groups = Groups::to_join(dir.group());
+    // A run that ended by itself left its groups, and their limits.
+    Groups::new(dir.group()).remove()?;
+    let groups = Groups::to_join(dir.group(), &jail.resources);
     let (doors, note) = groups.make();
+    groups.limit(&jail.resources)?;
     if groups.slow() {
         warm_up(&doors);
     }
@@ -106,6 +109,7 @@ fn start(caller: &Channel, request: &StartRequest, console: Option<OwnedFd>) -> 
     let there = Rc::new(OwnedFd::from(there));
     let first = ProcessOne {
         isolation: jail.isolation,
+        limited: jail.resources != Resources::default(),
         exec_start: jail.exec_start.clone(),
         control: Rc::clone(&there),
         not_ours: [here.as_fd().as_raw_fd(), caller.as_fd().as_raw_fd()],
@@ -180,7 +184,7 @@ fn take_own_mounts() -> Result<(), Failure> {
 fn warm_up(doors: &[OwnedFd]) {
     // Without the copy the start is slower, no more.
     if matches!(raw::fork(), Ok(None)) {
-        cgroup::join(doors);
+        let _ = cgroup::join(doors);
         raw::exit(0);
     }
 }

@@ -16,7 +16,7 @@ use super::harden;
 use super::helper::either;
 use super::program::Program;
 use super::raw::{self, Signals, Wait};
-use super::spec::{Attempt, ExecSpec, Failure, Isolation, plain};
+use super::spec::{Attempt, ExecSpec, Failure, Isolation, Resources, plain};
 use super::stack;
 
 /// What the helper is asked to do. With it come the pidfd of process 1 and, without a terminal, the three standard files.
@@ -26,6 +26,8 @@ pub(super) struct ExecRequest {
     pub(super) isolation: Isolation,
     /// The name of the jail's control groups.
     pub(super) group: String,
+    /// What the jail may use, and with it this command.
+    pub(super) resources: Resources,
     /// Rows and columns of the caller's terminal.
     pub(super) window: Option<(u16, u16)>,
 }
@@ -70,7 +72,9 @@ fn run(caller: &Channel, request: &ExecRequest, files: Vec<OwnedFd>) -> Result<i
         .ok_or_else(|| Failure::new("enter the jail", "its process is missing"))?;
     let program = Program::new(&command.argv, command.arg0.as_deref(), &command.env)
         .map_err(|_| Failure::new("run a command in the jail", "a word of it has a NUL character"))?;
-    let doors = Groups::new(request.group.clone()).doors();
+    let groups = Groups::new(request.group.clone());
+    groups.limits_hold(&request.resources)?;
+    let doors = groups.doors();
     rustix::thread::move_into_thread_name_spaces(jail.as_fd(), NAMESPACES)
         .attempt(|| "enter the namespaces of the jail".to_owned())?;
     let stdio = if command.tty {
@@ -198,7 +202,12 @@ fn become_command(
     doors: &[OwnedFd],
     kept: &Kept<'_>,
 ) -> Failure {
-    cgroup::join(doors);
+    let joined = cgroup::join(doors).attempt(|| "join the control groups that limit the jail".to_owned());
+    if let Err(failure) = joined
+        && request.resources != Resources::default()
+    {
+        return failure;
+    }
     if let Err(failure) = set_up(request, stdio, kept) {
         return failure;
     }

@@ -79,6 +79,8 @@ pub(super) fn shell(line: &str) -> (Vec<String>, Vec<(String, String)>) {
 #[derive(Debug, Clone)]
 pub(super) struct ProcessOne {
     pub(super) isolation: Isolation,
+    /// Whether it must be in its control groups.
+    pub(super) limited: bool,
     pub(super) exec_start: Vec<String>,
     /// Process 1's end of the socket to the helper.
     pub(super) control: Rc<OwnedFd>,
@@ -119,7 +121,11 @@ impl ProcessOne {
         self.tie_to_helper()?;
         fcntl_lock(&self.alive, FlockOperation::NonBlockingLockExclusive)
             .attempt(|| "lock the file that tells that the jail runs".to_owned())?;
-        cgroup::join(&self.doors);
+        let joined = cgroup::join(&self.doors);
+        if self.limited {
+            joined.attempt(|| "join the control groups that limit the jail".to_owned())?;
+        }
+        harden::outlive_out_of_memory();
         raw::unshare_groups().attempt(|| "make a namespace of control groups".to_owned())?;
         confine_devices()?;
         if let Some(stack) = &self.stack {
@@ -360,7 +366,8 @@ impl Init {
 /// In the child: a session of its own, nothing but its standard files, every signal as usual.
 fn become_command(program: &Program, output: &OwnedFd) -> ! {
     raw::default_signals();
-    let ready = rustix::process::setsid().is_ok()
+    let ready = harden::mortal_again().is_ok()
+        && rustix::process::setsid().is_ok()
         && rustix::stdio::dup2_stdout(output).is_ok()
         && rustix::stdio::dup2_stderr(output).is_ok()
         && raw::close_all_but(&[]).is_ok();

@@ -79,6 +79,7 @@ impl Runtime {
         }
         dir.prepare(&Record {
             isolation: spec.isolation,
+            resources: spec.resources.clone(),
         })?;
         let started = self.try_start(spec, cancelled, wire);
         if started.is_err() {

@@ -23,8 +23,8 @@
 //!
 //! # Limits
 //! It does not configure the network, does not look up users and knows no definitions. No user namespaces. Programs of
-//! another architecture (32 bit) are killed by the filter. Limits of control groups are not set yet; where no control
-//! group can be written, the jail runs without, and the console log says so.
+//! another architecture (32 bit) are killed by the filter. Where no control group
+//! can be written, a jail without limits runs without, and the console log says so; one with limits does not start.
 
 mod cgroup;
 mod channel;
@@ -49,7 +49,7 @@ mod stdio;
 mod stop;
 
 pub(crate) use helper::helper_main;
-pub(crate) use spec::{ExecSpec, Ipc, Isolation, Mount, RuntimeError, StartSpec, StopSpec};
+pub(crate) use spec::{ExecSpec, Ipc, Isolation, Mount, Resources, RuntimeError, StartSpec, StopSpec, Used};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -57,6 +57,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use cgroup::Groups;
 use rundir::RunDir;
 
 /// The jails of one run directory. Calls for different jails may come from several threads at once; calls that change
@@ -89,6 +90,24 @@ impl Runtime {
     #[must_use]
     pub(crate) fn missing(&self) -> Vec<String> {
         probe::missing()
+    }
+
+    /// Why what is asked for can not be limited here: each limit (`memory`, `pids`, `cpu`, `processors`) with the reason.
+    #[must_use]
+    pub(crate) fn lacking(resources: &Resources) -> Vec<(&'static str, String)> {
+        cgroup::lacking(resources)
+    }
+
+    /// The processors that jails can have.
+    #[must_use]
+    pub(crate) fn processors() -> std::collections::BTreeSet<u32> {
+        cgroup::processors()
+    }
+
+    /// What the processes of a jail use now.
+    #[must_use]
+    pub(crate) fn used(&self, name: &str) -> Used {
+        Groups::new(self.jail(name).group()).used()
     }
 
     fn jail(&self, name: &str) -> RunDir {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Flock, FlockType, Pid, PidfdFlags, fcntl_getlk, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Attempt, Failure, Isolation};
+use super::spec::{Attempt, Failure, Isolation, Resources};
 
 const ALIVE: &str = "alive";
 const STARTING: &str = "starting";
@@ -24,6 +24,8 @@ const RECORD: &str = "spec.json";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) isolation: Isolation,
+    #[serde(default)]
+    pub(super) resources: Resources,
 }
 
 /// A process that is known to hold a lock: its number and a descriptor that never means another process.
@@ -203,6 +205,7 @@ mod tests {
         let jail = RunDir::new(dir.path(), "a");
         jail.prepare(&Record {
             isolation: Isolation::default(),
+            resources: Resources::default(),
         })
         .unwrap();
         jail.alive().unwrap();

@@ -54,10 +54,11 @@ impl Runtime {
         let first = first.ok_or_else(|| RuntimeError::NotRunning {
             name: name.to_owned(),
         })?;
-        let isolation = dir.record()?.isolation;
+        let record = dir.record()?;
         let request = ExecRequest {
             command: spec.clone(),
-            isolation,
+            isolation: record.isolation,
+            resources: record.resources,
             group: dir.group(),
             window,
         };

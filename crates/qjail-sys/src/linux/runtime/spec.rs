@@ -56,6 +56,30 @@ impl Isolation {
     }
 }
 
+/// What a jail's processes may use together; none is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Resources {
+    /// Bytes of memory, swap included.
+    pub(crate) memory: Option<u64>,
+    /// Processes and threads.
+    pub(crate) pids: Option<u32>,
+    /// Processor time in percent of one processor.
+    pub(crate) cpu: Option<u32>,
+    /// The processors, as in cpuset(7): `0-3,5`.
+    pub(crate) processors: Option<String>,
+}
+
+/// What a jail's processes use together, as far as the kernel tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Bytes of memory, without files that the kernel can drop at once.
+    pub(crate) memory: Option<u64>,
+    /// Processes and threads.
+    pub(crate) pids: Option<u64>,
+    /// Processor time since the start.
+    pub(crate) cpu: Option<Duration>,
+}
+
 /// All that is needed to start a jail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StartSpec {
@@ -69,6 +93,8 @@ pub(crate) struct StartSpec {
     pub(crate) mounts: Vec<Mount>,
     /// How far it is kept apart.
     pub(crate) isolation: Isolation,
+    /// What it may use.
+    pub(crate) resources: Resources,
     /// Command lines for /bin/sh, run in this order; the first that fails ends the start.
     pub(crate) exec_start: Vec<String>,
     /// The longest time that one command of `exec_start` may take.
