@@ -181,7 +181,7 @@ fn bad_limits_are_refused_and_nothing_changes() {
             .refused(2, why);
     }
     site.qjail(&["config", "--limit", "pids=9", "--limit", "pids=10", "limbad"])
-        .refused(1, "both change the limit pids");
+        .refused(2, "both change the limit pids");
     for (list, why) in [
         ("4097", "there is no processor 4097"),
         ("1-0", "not a list of processors"),
