@@ -1,58 +1,75 @@
 //! `cargo xtask freebsd`: check, lint and link the workspace for FreeBSD from another system. Clippy checks as it lints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::run::{PLUGINS, command, run, target, top};
 
-const TARGET: &str = "x86_64-unknown-freebsd";
+/// The target that is checked, and packed by `cargo xtask dist`.
+pub(crate) const TARGET: &str = "x86_64-unknown-freebsd";
 
 pub(crate) fn main() -> Result<()> {
-    let tools = top().join("../shared/tools");
-    let script = tools.join("freebsd-cross.sh");
-    if !script.is_file() {
-        bail!("{} is not there: it sets up the cross compiler", script.display());
-    }
-    let kit = target().join("freebsd-cross");
-    std::fs::create_dir_all(&kit)?;
-    run(Command::new(&script).env("X", &kit).current_dir(top()))?;
+    let kit = kit()?;
     for args in [
         format!(
             "clippy --target {TARGET} --workspace --exclude xtask --exclude qjail-sys --all-targets -- -D warnings"
         ),
         // Its other test is made of Linux's own runtime.
         format!("clippy --target {TARGET} -p qjail-sys --lib --test system -- -D warnings"),
-        format!("zigbuild --target {TARGET} -p qjail"),
     ] {
         run(&mut zigbuild(&kit, &args))?;
     }
-    let mut files = vec![built("qjail")];
+    build(false).map(drop)
+}
+
+/// Builds program and plugins, and checks that FreeBSD 13.2 has each symbol that they need. Returns the program and the
+/// directory of the plugins.
+pub(crate) fn build(release: bool) -> Result<(PathBuf, PathBuf)> {
+    let kit = kit()?;
+    let profile = if release { " --release" } else { "" };
+    run(&mut zigbuild(
+        &kit,
+        &format!("zigbuild --target {TARGET}{profile} -p qjail"),
+    ))?;
+    let dir = target()
+        .join("freebsd")
+        .join(TARGET)
+        .join(if release { "release" } else { "debug" });
+    let mut files = vec![dir.join("qjail").display().to_string()];
     for plugin in PLUGINS {
         let package = format!("qjail-plugin-{plugin}");
         run(&mut zigbuild(
             &kit,
-            &format!("rustc --target {TARGET} -p {package} --lib --crate-type cdylib"),
+            &format!("rustc --target {TARGET}{profile} -p {package} --lib --crate-type cdylib"),
         ))?;
-        files.push(built(&format!("lib{}.so", package.replace('-', "_"))));
+        let file = format!("lib{}.so", package.replace('-', "_"));
+        files.push(dir.join(file).display().to_string());
     }
-    let symbols = tools.join("freebsd-symbols");
+    let symbols = tools().join("freebsd-symbols");
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
     run(&mut command(
         symbols.to_str().context("path is not UTF-8")?,
         &names,
-    ))
+    ))?;
+    Ok((dir.join("qjail"), dir))
 }
 
-fn built(file: &str) -> String {
-    target()
-        .join("freebsd")
-        .join(TARGET)
-        .join("debug")
-        .join(file)
-        .display()
-        .to_string()
+fn tools() -> PathBuf {
+    top().join("../shared/tools")
+}
+
+/// The cross compiler, set up where it is not yet.
+fn kit() -> Result<PathBuf> {
+    let script = tools().join("freebsd-cross.sh");
+    if !script.is_file() {
+        bail!("{} is not there: it sets up the cross compiler", script.display());
+    }
+    let kit = target().join("freebsd-cross");
+    std::fs::create_dir_all(&kit)?;
+    run(Command::new(&script).env("X", &kit).current_dir(top()))?;
+    Ok(kit)
 }
 
 fn zigbuild(kit: &Path, args: &str) -> Command {

@@ -10,6 +10,7 @@
 
 mod bench;
 mod dist;
+mod features;
 mod freebsd;
 mod man;
 mod new_plugin;
@@ -28,8 +29,10 @@ cargo xtask CHORE
   tidy           check what the documents promise: arrows between crates, crate docs, fences
   freebsd        check, lint and link everything for FreeBSD
   bench          the measured comparisons, side by side
-  man [DIR]      write the manual pages
-  dist [DIR]     a directory to install from: program, plugins, flavors, manual pages, completions
+  man [DIR]      write the manual pages; --check has mandoc(1) look at them
+  dist [DIR]     a .deb and a tar archive, or a directory to install from: program, plugins, flavors, manual pages,
+                 completions; --target x86_64-unknown-freebsd for FreeBSD, --quick without optimisation
+  features       check that the program builds with each plugin alone, and with none
   new-plugin N   start a plugin of one's own in plugins/qjail-plugin-N
 ";
 
@@ -43,9 +46,10 @@ fn main() -> ExitCode {
         ["freebsd"] => freebsd::main(),
         ["bench", rest @ ..] => bench::main(rest),
         ["man"] => man::main("target/man"),
+        ["man", "--check"] => man::check(),
         ["man", dir] => man::main(dir),
-        ["dist"] => dist::main("target/dist"),
-        ["dist", dir] => dist::main(dir),
+        ["dist", rest @ ..] => dist::main(rest),
+        ["features"] => features::main(),
         ["new-plugin", name] => new_plugin::main(name),
         _ => {
             eprint!("{USAGE}");

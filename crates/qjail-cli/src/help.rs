@@ -12,30 +12,61 @@ use serde_json::json;
 use crate::render::{Style, line};
 use crate::ui::eline;
 
-/// `qjail __man DIR`: how packagers get the manual pages. Not a command for users.
+/// `qjail __man DIR [DAY]`: how packagers get the manual pages. Not a command for users.
 pub(crate) const MAN: &str = "__man";
 
-/// Writes `qjail.8`, and `qjail-COMMAND.8` for each command, into `dir`.
-pub(crate) fn man_pages(parser: &Command, dir: &Path) -> Result<(), Error> {
+/// Writes `qjail.8`, and `qjail-COMMAND.8` for each command, into `dir`. `day` is the day of the release, `2026-11-26`.
+pub(crate) fn man_pages(parser: &Command, dir: &Path, day: Option<&str>) -> Result<(), Error> {
     let mut root = parser.clone();
     root.build();
-    man_page(&root, "qjail", dir)
+    man_page(&root, "qjail", dir, day.unwrap_or(NO_DAY))
 }
 
-fn man_page(command: &Command, name: &str, dir: &Path) -> Result<(), Error> {
+/// The day in manual pages that are made without one.
+const NO_DAY: &str = "1970-01-01";
+
+fn man_page(command: &Command, name: &str, dir: &Path, day: &str) -> Result<(), Error> {
     let path = dir.join(format!("{name}.8"));
     let failed = |e: std::io::Error| Error::new(format!("write {}: {e}", path.display()));
     let mut text = Vec::new();
     let titled = command.clone().name(name.to_owned());
     clap_mangen::Man::new(titled)
         .section("8")
+        .date(day)
         .manual("System Manager's Manual")
         .render(&mut text)
         .map_err(failed)?;
-    std::fs::write(&path, text).map_err(failed)?;
+    std::fs::write(&path, tidy_page(&String::from_utf8_lossy(&text))).map_err(failed)?;
     command
         .get_subcommands()
-        .try_for_each(|sub| man_page(sub, &format!("{name}-{}", sub.get_name()), dir))
+        .try_for_each(|sub| man_page(sub, &format!("{name}-{}", sub.get_name()), dir, day))
+}
+
+/// Takes out what mandoc(1) warns about: blanks at the ends of lines, empty lines, and breaks where there is one anyway.
+fn tidy_page(page: &str) -> String {
+    let lines: Vec<&str> = page
+        .lines()
+        .map(str::trim_end)
+        .filter(|l| !l.is_empty())
+        .collect();
+    let breaks = |line: Option<&&str>| {
+        line.is_none_or(|l| {
+            [".br", ".sp", ".SH", ".TP", ".RS", ".RE", ".IP", ".PP"]
+                .iter()
+                .any(|m| l.starts_with(m))
+        })
+    };
+    let mut out = String::with_capacity(page.len());
+    let mut before: Option<&&str> = None;
+    for (at, line) in lines.iter().enumerate() {
+        let idle = *line == ".br" && (breaks(before) || breaks(lines.get(at + 1)));
+        if !idle {
+            out.push_str(line);
+            out.push('\n');
+            before = Some(line);
+        }
+    }
+    out
 }
 
 /// What `plugins check` found.

@@ -67,10 +67,11 @@ fn try_run(
     let globals = spec::global_options();
     let extended = setup::extended(&core, &engine.registry);
     let parser = tree::build(&extended, &globals);
-    if let [word, dir] = args
+    if let [word, dir, day @ ..] = args
         && word == help::MAN
     {
-        return help::man_pages(&parser, dir.as_ref()).map(|()| 0);
+        let day = day.first().and_then(|d| d.to_str());
+        return help::man_pages(&parser, dir.as_ref(), day).map(|()| 0);
     }
     let whole = std::iter::once(OsString::from("qjail")).chain(args.iter().cloned());
     let matches = match parser.clone().try_get_matches_from(whole) {
