@@ -165,8 +165,11 @@ impl Groups {
 
 /// Moves this process into the groups of `doors`, into as many as it can; the first failure.
 pub(super) fn join(doors: &[OwnedFd]) -> io::Result<()> {
-    let joined = doors.iter().map(|door| rustix::io::write(door, b"0"));
-    joined.fold(Ok(()), |all, one| all.and(one.map(drop).map_err(io::Error::from)))
+    let mut joined = Ok(());
+    for door in doors {
+        joined = joined.and(rustix::io::write(door, b"0").map(drop));
+    }
+    Ok(joined?)
 }
 
 fn make(tree: &Hierarchy, dir: &Path) -> io::Result<()> {
