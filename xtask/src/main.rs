@@ -12,6 +12,7 @@ mod bench;
 mod dist;
 mod features;
 mod freebsd;
+mod fuzz;
 mod man;
 mod new_plugin;
 mod quickstart;
@@ -28,6 +29,7 @@ cargo xtask CHORE
   test           all tests; installs what they need (as root on Debian) after saying so
   tidy           check what the documents promise: arrows between crates, crate docs, fences
   freebsd        check, lint and link everything for FreeBSD
+  fuzz [T] [S]   random input for one target or all, S seconds each (needs cargo-fuzz)
   bench          the measured comparisons, side by side
   man [DIR]      write the manual pages; --check has mandoc(1) look at them
   dist [DIR]     a .deb and a tar archive, or a directory to install from: program, plugins, flavors, manual pages,
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::main(rest),
         ["tidy"] => tidy::main(),
         ["freebsd"] => freebsd::main(),
+        ["fuzz", rest @ ..] => fuzz::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
         ["man"] => man::main("target/man"),
         ["man", "--check"] => man::check(),

@@ -14,6 +14,9 @@ const MAX_CHAIN: usize = 100;
 /// The longest value in bytes, and the longest list: variables of variables can double in each statement.
 const MAX_VALUE: usize = 64 * 1024;
 const MAX_LIST: usize = 4096;
+/// The most statements and bytes of values over all jails: each wildcard counts once for each jail that it means.
+const MAX_STATEMENTS: usize = 1_000_000;
+const MAX_BYTES: usize = 64 << 20;
 
 /// Why a jail.conf(5) can not be read, with the place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +62,35 @@ pub fn read(
     mut includes: impl FnMut(&str) -> Result<Vec<Source>, String>,
 ) -> Result<Vec<JailBlock>, ReadError> {
     let blocks = parse(file, text, &mut includes)?;
-    let jails = blocks.iter().filter(|b| !is_wild(&b.name));
-    jails.map(|jail| resolve(jail, &blocks)).collect()
+    let wild: Vec<usize> = (0..blocks.len()).filter(|i| is_wild(&blocks[*i].name)).collect();
+    let mut left = Left {
+        statements: MAX_STATEMENTS,
+        bytes: MAX_BYTES,
+    };
+    let jails = (0..blocks.len()).filter(|i| !is_wild(&blocks[*i].name));
+    jails
+        .map(|jail| resolve(jail, &blocks, &wild, &mut left))
+        .collect()
+}
+
+/// How much a whole file may still ask for.
+struct Left {
+    statements: usize,
+    bytes: usize,
+}
+
+/// The jail's own block and the wildcards that mean it, in the order of the file.
+fn blocks_of<'a>(jail: usize, blocks: &'a [Block], wild: &[usize]) -> Vec<&'a Block> {
+    let after = wild.partition_point(|w| *w < jail);
+    let order = wild[..after]
+        .iter()
+        .chain(std::iter::once(&jail))
+        .chain(&wild[after..]);
+    let name = &blocks[jail].name;
+    order
+        .filter(|i| **i == jail || wild_matches(&blocks[**i].name, name))
+        .map(|i| &blocks[*i])
+        .collect()
 }
 
 /// Whether one of the words between dots is `*`.
@@ -77,7 +107,8 @@ fn wild_matches(pattern: &str, name: &str) -> bool {
     fits && (words.len() == patterns.len() || (open_end && words.len() > patterns.len()))
 }
 
-fn resolve(jail: &Block, blocks: &[Block]) -> Result<JailBlock, ReadError> {
+fn resolve(index: usize, blocks: &[Block], wild: &[usize], left: &mut Left) -> Result<JailBlock, ReadError> {
+    let jail = &blocks[index];
     let mut scope = Scope {
         name: &jail.name,
         params: BTreeMap::new(),
@@ -85,12 +116,18 @@ fn resolve(jail: &Block, blocks: &[Block]) -> Result<JailBlock, ReadError> {
         done: HashMap::new(),
         active: Vec::new(),
     };
-    for block in blocks {
-        if std::ptr::eq(block, jail) || (is_wild(&block.name) && wild_matches(&block.name, &jail.name)) {
-            for statement in &block.statements {
-                scope.add(statement)?;
-            }
+    left.statements = left.statements.saturating_sub(wild.len());
+    for statement in blocks_of(index, blocks, wild)
+        .into_iter()
+        .flat_map(|b| &b.statements)
+    {
+        if left.statements == 0 {
+            return Err(statement
+                .place
+                .error("the jails of this file have too many parameters in all"));
         }
+        left.statements -= 1;
+        scope.add(statement)?;
     }
     let names: Vec<(String, Place)> = scope
         .params
@@ -100,6 +137,11 @@ fn resolve(jail: &Block, blocks: &[Block]) -> Result<JailBlock, ReadError> {
     let mut params = Params::new();
     for (name, place) in names {
         let values = scope.value_of(&name, &place)?;
+        let size = values.iter().map(|v| v.len() + 1).sum();
+        left.bytes = left
+            .bytes
+            .checked_sub(size)
+            .ok_or_else(|| place.error("the values of this file are too long in all"))?;
         let (name, value) = to_param(name, &values);
         params.set(name, value);
     }

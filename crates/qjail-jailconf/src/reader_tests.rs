@@ -327,7 +327,46 @@ fn what_has_no_end_is_refused() {
     );
 }
 
+/// A megabyte must not take minutes or gigabytes.
+#[test]
+fn many_jails_and_wildcards_end() {
+    let begun = std::time::Instant::now();
+    assert_eq!(jails(&"a{}".repeat(300_000)).len(), 300_000);
+    let read = |text: &str| read("f", text, no_includes).unwrap_err().message;
+    let both = format!("{}{}", "*{a=1;}".repeat(50_000), "a{}".repeat(50_000));
+    assert!(read(&both).contains("too many parameters in all"));
+    let long = format!("a = '{}'; {}", "x".repeat(60_000), "j{}".repeat(50_000));
+    assert!(read(&long).contains("too long in all"));
+    let copies: String = (0..50_000).map(|i| format!("p{i}=$v;")).collect();
+    let copied = format!("$v = '{}'; j {{ {copies} }}", "x".repeat(60_000));
+    assert!(read(&copied).contains("too long in all"));
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+/// The writer's and the manual's forms, to be damaged.
+const GOOD: &str = "$base = \"/jails\"; path = \"$base/${name}\"; * { exec.clean; }\n\
+    web { ip4.addr = 10.0.0.1, lo1|10.0.0.2; ip4.addr += '10.0.0.3'; allow.noraw_sockets; } /* end */ // x\n\
+    a.b { c = \"\\x41\\\"\"; } # comment\n";
+
 proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read("f", &String::from_utf8_lossy(&bytes), no_includes);
+    }
+
+    #[test]
+    fn no_damaged_file_panics(cuts in proptest::collection::vec((0_usize..260, 0_usize..6, any::<u8>()), 0..6)) {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for (at, gone, new) in cuts {
+            let at = at.min(bytes.len());
+            let end = (at + gone).min(bytes.len());
+            bytes.splice(at..end, [new]);
+        }
+        if let Err(e) = read("f", &String::from_utf8_lossy(&bytes), no_includes) {
+            prop_assert!(e.line >= 1 && e.column >= 1);
+        }
+    }
+
     #[test]
     fn no_text_panics(text in "[a-c*.$={}+,;'\"\\\\/#\\[\\]x0-9 \n\\PC]{0,80}") {
         let _ = read("f", &text, no_includes);
