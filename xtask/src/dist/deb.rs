@@ -26,7 +26,7 @@ pub(super) fn make(dir: &Path, out: &Path, time: u64) -> Result<PathBuf> {
     let linux = top().join("packaging/linux");
     place(
         &linux.join("qjail.service"),
-        &root.join("lib/systemd/system/qjail.service"),
+        &root.join("usr/lib/systemd/system/qjail.service"),
         0o644,
     )?;
     place(
@@ -34,11 +34,10 @@ pub(super) fn make(dir: &Path, out: &Path, time: u64) -> Result<PathBuf> {
         &root.join("etc/logrotate.d/qjail"),
         0o644,
     )?;
-    place(
-        &top().join("LICENSE"),
-        &root.join("usr/share/doc/qjail/copyright"),
-        0o644,
-    )?;
+    let docs = root.join("usr/share/doc/qjail");
+    place(&top().join("LICENSE"), &docs.join("copyright"), 0o644)?;
+    place(&top().join("CHANGELOG.md"), &docs.join("changelog"), 0o644)?;
+    compress(&docs.join("changelog"))?;
     control(&root, &architecture)?;
     let file = out.join(format!("qjail_{}_{architecture}.deb", env!("CARGO_PKG_VERSION")));
     let (from, to) = (root.display().to_string(), file.display().to_string());
@@ -53,7 +52,7 @@ pub(super) fn make(dir: &Path, out: &Path, time: u64) -> Result<PathBuf> {
 /// Where a file of the tree is in the package, with its mode. Plugins are built in; the licence has its own place.
 fn placed(file: &Path) -> Option<(PathBuf, u32)> {
     let name = file.display().to_string();
-    if name.starts_with("lib/") || name.ends_with("doc/qjail/LICENSE") {
+    if name.starts_with("lib/") || name.ends_with("doc/qjail/LICENSE") || name.ends_with("CHANGELOG.md") {
         return None;
     }
     let run = name.starts_with("sbin/") || name.ends_with("/etc/rc") || name.ends_with("/etc/rc.shutdown");

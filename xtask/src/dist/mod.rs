@@ -21,6 +21,8 @@ struct Wanted {
     freebsd: bool,
     /// Without optimisation: what CI has built anyway.
     quick: bool,
+    /// Write the port's list of files anew.
+    update_plist: bool,
 }
 
 /// Everything that was built for one system.
@@ -50,7 +52,7 @@ pub(crate) fn main(words: &[&str]) -> Result<()> {
     let name = format!("qjail-{}-{}", env!("CARGO_PKG_VERSION"), system.suffix());
     let dir = out.join(&name);
     tree::lay_out(system, &built, &dir, &day(time)?)?;
-    tree::check(system, &dir)?;
+    tree::check(system, &dir, wanted.update_plist)?;
     let archive = out.join(format!("{name}.tar.xz"));
     pack(&dir, &archive, time)?;
     println!("dist: {}", archive.display());
@@ -66,6 +68,7 @@ fn wanted(words: &[&str]) -> Result<Wanted> {
     while let Some(word) = rest.next() {
         match *word {
             "--quick" => wanted.quick = true,
+            "--update-plist" => wanted.update_plist = true,
             "--target" => match rest.next() {
                 Some(&freebsd::TARGET) => wanted.freebsd = true,
                 other => bail!(
@@ -125,20 +128,28 @@ fn day(time: u64) -> Result<String> {
     Ok(day.trim().to_owned())
 }
 
-/// What is in `dir`, sorted, of root, and of one time.
+/// What is in `dir`, sorted, of root, and of one time. The entries are named one by one: an entry for `.` would give the
+/// directory that it is unpacked into another mode and time.
 fn pack(dir: &Path, archive: &Path, time: u64) -> Result<()> {
     let _ = std::fs::remove_file(archive);
-    let arguments = [
+    let mut arguments: Vec<String> = [
         "--sort=name",
         "--owner=0",
         "--group=0",
         "--numeric-owner",
-        &format!("--mtime=@{time}"),
-        "-C",
-        &dir.display().to_string(),
-        "-cJf",
-        &archive.display().to_string(),
-        ".",
-    ];
-    run(command("tar", &arguments).current_dir(top()).env("XZ_OPT", "-T0"))
+        "--mode=u=rwX,go=rX",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--mtime=@{time}"));
+    arguments.extend(["-C".to_owned(), dir.display().to_string()]);
+    arguments.extend(["-cJf".to_owned(), archive.display().to_string()]);
+    let mut names = std::fs::read_dir(dir)?
+        .map(|e| Ok(e?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<String>>>()?;
+    names.sort();
+    arguments.extend(names);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // Always the same number of threads: one thread makes other blocks than several.
+    run(command("tar", &arguments).current_dir(top()).env("XZ_OPT", "-T2"))
 }

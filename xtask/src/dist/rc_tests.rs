@@ -132,3 +132,30 @@ fn its_place_in_the_order_of_rc_is_said() {
         assert!(script.lines().any(|l| l == line), "{line}");
     }
 }
+
+#[test]
+fn the_port_offers_every_plugin() {
+    let makefile = std::fs::read_to_string(top().join("packaging/freebsd/Makefile")).unwrap();
+    let value = |key: &str| -> Vec<String> {
+        let line = makefile
+            .lines()
+            .find(|l| l.starts_with(&format!("{key}=")))
+            .unwrap();
+        let words = line.split_once('=').unwrap().1.split_whitespace();
+        words.map(str::to_ascii_lowercase).collect()
+    };
+    let mut plugins = crate::run::PLUGINS.map(str::to_owned).to_vec();
+    plugins.sort();
+    let sorted = |mut words: Vec<String>| {
+        words.retain(|w| w != "dynamic");
+        words.sort();
+        words
+    };
+    for key in ["OPTIONS_DEFINE", "OPTIONS_DEFAULT", "PLUGINS"] {
+        assert_eq!(sorted(value(key)), plugins, "{key}");
+    }
+    for plugin in &plugins {
+        let line = format!("{}_VARS=\tCARGO_FEATURES+={plugin}", plugin.to_uppercase());
+        assert!(makefile.lines().any(|l| l == line), "{line}");
+    }
+}

@@ -1,6 +1,5 @@
 //! The tree below `/usr/local`, and the check that a package list names the same files.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -141,36 +140,37 @@ pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Compares a FreeBSD tree with the port's list of files, which has to be kept by hand.
-pub(super) fn check(system: System, dir: &Path) -> Result<()> {
+/// Compares a FreeBSD tree with the port's list of files, or writes that.
+pub(super) fn check(system: System, dir: &Path, update: bool) -> Result<()> {
     if system != System::FreeBsd {
         return Ok(());
     }
-    let list = std::fs::read_to_string(top().join("packaging/freebsd/pkg-plist"))?;
-    let listed: BTreeSet<String> = list.lines().map(installed).collect();
-    // The ports tree takes these two from elsewhere: USE_RC_SUBR and the licence framework.
-    let elsewhere = |f: &String| f == "etc/rc.d/qjail" || f.starts_with("share/doc/");
-    let there: BTreeSet<String> = files(dir)?
-        .into_iter()
-        .map(|f| f.display().to_string())
-        .filter(|f| !elsewhere(f))
-        .collect();
-    let missing: Vec<_> = there.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&there).collect();
-    if missing.is_empty() && gone.is_empty() {
-        return Ok(());
+    let list = top().join("packaging/freebsd/pkg-plist");
+    let wanted: String = files(dir)?.iter().filter_map(|f| listed(f)).collect();
+    if update {
+        return Ok(std::fs::write(&list, wanted)?);
     }
-    bail!("packaging/freebsd/pkg-plist lacks {missing:?} and has {gone:?}, which is not installed")
+    if std::fs::read_to_string(&list)? != wanted {
+        bail!("packaging/freebsd/pkg-plist names other files than are installed: add --update-plist");
+    }
+    Ok(())
 }
 
-/// The file that a line of pkg-plist(5) stands for.
-fn installed(line: &str) -> String {
-    let line = line.strip_prefix("%%DYNAMIC%%").unwrap_or(line);
-    let sample = line
-        .strip_prefix("@sample ")
-        .and_then(|l| l.strip_suffix(".sample"));
-    let page = sample.unwrap_or(line);
-    // The ports tree compresses manual pages.
-    page.strip_suffix(".8.gz")
-        .map_or_else(|| page.to_owned(), |p| format!("{p}.8"))
+/// The line of pkg-plist(5) for a file of the tree.
+fn listed(file: &Path) -> Option<String> {
+    let name = file.display().to_string();
+    // The ports tree takes these from elsewhere: USE_RC_SUBR and the licence framework.
+    if name == "etc/rc.d/qjail" || name.starts_with("share/doc/") {
+        return None;
+    }
+    Some(if name.starts_with("etc/") {
+        format!("@sample {name}.sample\n")
+    } else if name.starts_with("lib/") {
+        format!("%%DYNAMIC%%{name}\n")
+    } else if name.ends_with(".8") {
+        // It compresses manual pages.
+        format!("{name}.gz\n")
+    } else {
+        format!("{name}\n")
+    })
 }
