@@ -9,7 +9,7 @@ use crate::run::{
 };
 
 /// Programs that tests use, and the Debian package of each.
-const NEEDS: [(&str, &str); 13] = [
+const NEEDS: [(&str, &str); 14] = [
     ("debootstrap", "debootstrap"),
     ("bsdtar", "libarchive-tools"),
     ("ip", "iproute2"),
@@ -23,6 +23,7 @@ const NEEDS: [(&str, &str); 13] = [
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
     ("cc", "gcc"),
+    ("mandoc", "mandoc"),
 ];
 /// What the fixture base has beyond debootstrap's minimal set.
 const FIXTURE: &str = "openssh-server,iproute2,iputils-ping,procps,util-linux";

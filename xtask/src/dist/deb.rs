@@ -41,6 +41,7 @@ pub(super) fn make(dir: &Path, out: &Path, time: u64) -> Result<PathBuf> {
     control(&root, &architecture)?;
     let file = out.join(format!("qjail_{}_{architecture}.deb", env!("CARGO_PKG_VERSION")));
     let (from, to) = (root.display().to_string(), file.display().to_string());
+    run(&mut command("chmod", &["-R", "u=rwX,go=rX", &from]))?;
     run(
         command("dpkg-deb", &["--root-owner-group", "--build", &from, &to])
             .env("SOURCE_DATE_EPOCH", time.to_string())
@@ -63,12 +64,13 @@ fn placed(file: &Path) -> Option<(PathBuf, u32)> {
 fn pages(root: &Path) -> Result<()> {
     let dir = root.join("usr/share/man/man8");
     for page in files(&dir)? {
-        run(&mut command(
-            "gzip",
-            &["-9n", &dir.join(page).display().to_string()],
-        ))?;
+        compress(&dir.join(page))?;
     }
     Ok(())
+}
+
+fn compress(file: &Path) -> Result<()> {
+    run(&mut command("gzip", &["-9n", &file.display().to_string()]))
 }
 
 fn control(root: &Path, architecture: &str) -> Result<()> {
