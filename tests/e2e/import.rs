@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use qjail_tests::{Site, sh};
 
+/// A jail of the old program: the file, its zone, settings that are not the default.
+type Old<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// A tree of qjail 5 with these jails: name with suffix, zone, settings that are not the default.
-fn old(site: &Site, jails: &[(&str, &str, &[(&str, &str)])]) -> PathBuf {
+fn old(site: &Site, jails: &[Old<'_>]) -> PathBuf {
     let dir = site.root.join("old");
     for (file, zone, settings) in jails {
         let name = file.split('.').next().unwrap();
@@ -181,7 +184,7 @@ fn what_is_wrong_with_one_jail_does_not_stop_the_others() {
         "bad-ip",
         "elsewhere",
     ];
-    let jails: Vec<(&str, &str, &[(&str, &str)])> = names.iter().map(|n| (*n, "", &[] as &[_])).collect();
+    let jails: Vec<Old<'_>> = names.iter().map(|n| (*n, "", &[] as &[_])).collect();
     let dir = old(&site, &jails);
     let local = dir.join("qjail.local");
     let write = |name: &str, text: &[u8]| {
