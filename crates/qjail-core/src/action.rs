@@ -3,10 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use qjail_model::Definition;
+use qjail_model::{Definition, Size};
 use qjail_plugin_api::{At, IfExists, RcChange, Step};
 use qjail_sys::JailSpec;
 use serde::{Deserialize, Serialize};
+
+use crate::ops::image::Image;
 
 /// One entry of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,35 @@ pub enum Action {
     RemoveDefinition {
         /// The jail.
         name: String,
+    },
+    /// Make the file of an image jail, and a file system in it.
+    MakeImage {
+        /// The file.
+        file: PathBuf,
+        /// How large.
+        bytes: u64,
+    },
+    /// Mount the file system of an image jail.
+    AttachImage {
+        /// What, and where.
+        image: Image,
+    },
+    /// Unmount the file system of an image jail.
+    DetachImage {
+        /// What, and where.
+        image: Image,
+    },
+    /// Give the file of an image jail the name that goes with the jail's new one.
+    MoveImage {
+        /// The file.
+        from: PathBuf,
+        /// Its new name.
+        to: PathBuf,
+    },
+    /// Remove the file of an image jail.
+    RemoveImage {
+        /// The file.
+        file: PathBuf,
     },
     /// Start a jail.
     StartJail {
@@ -112,6 +143,16 @@ impl fmt::Display for Action {
                 }
             }
             Self::RemoveDefinition { name } => write!(f, "remove the definition of {name}"),
+            Self::MakeImage { file, bytes } => {
+                let size = Size::from_bytes(*bytes);
+                write!(f, "make the image {} of {size}", file.display())
+            }
+            Self::AttachImage { image } => {
+                write!(f, "mount {} at {}", image.file.display(), image.at.display())
+            }
+            Self::DetachImage { image } => write!(f, "unmount {}", image.at.display()),
+            Self::MoveImage { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
+            Self::RemoveImage { file } => write!(f, "remove {}", file.display()),
             Self::StartJail { spec } => {
                 write!(f, "start jail {}", spec.name)?;
                 if let Some(command) = spec.params.list("exec.start").first() {

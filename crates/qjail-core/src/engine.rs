@@ -177,9 +177,7 @@ impl Engine {
             return;
         }
         let dir = self.layout.journal_dir();
-        let Ok(pending) = Journal::pending(&dir) else {
-            return;
-        };
+        let pending = Journal::pending(&dir).unwrap_or_default();
         let names = pending.into_iter().map(|p| p.name);
         let unbegun = Journal::unbegun(&dir).unwrap_or_default();
         for name in names.chain(unbegun).collect::<std::collections::BTreeSet<_>>() {
@@ -191,6 +189,7 @@ impl Engine {
                 self.warn(&e.to_string());
             }
         }
+        self.release_images();
     }
 
     /// The definition of a jail, of whatever zone.

@@ -27,6 +27,7 @@ pub use ops::change::{Change, What};
 pub use ops::command::Answer;
 pub use ops::config::{ConfigRequest, Configured};
 pub use ops::create::{CreateRequest, names as create_names};
+pub use ops::image::Image;
 pub use ops::import::{Import, ImportRequest, ImportSource, Imports};
 pub use ops::list::{ListRequest, Row};
 pub use ops::many::{Job, Report};

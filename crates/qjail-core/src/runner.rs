@@ -160,9 +160,13 @@ impl Runner<'_> {
             }
             Action::Forget { spec } => {
                 system.cleanup(spec)?;
-                remove_log(spec.console_log.as_deref())
+                spec.console_log.as_deref().map_or(Ok(()), remove_file)
             }
-            Action::MoveLog { from, to } => move_log(from, to),
+            Action::MoveLog { from, to } | Action::MoveImage { from, to } => move_file(from, to),
+            Action::MakeImage { file, bytes } => Ok(system.make_image(file, *bytes)?),
+            Action::AttachImage { image } => Ok(system.attach_image(&image.file, &image.at)?),
+            Action::DetachImage { image } => Ok(system.detach_image(&image.file, &image.at)?),
+            Action::RemoveImage { file } => remove_image(file),
             Action::StopJail { spec, force, timeout } => {
                 let how = StopOptions {
                     force: *force,
@@ -236,6 +240,14 @@ impl Runner<'_> {
                 Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name },
                 Undo::Definition { old },
             ) => self.set_definition(&jail_name(name)?, old.as_deref()),
+            (Action::MakeImage { file, .. }, _) => remove_image(file),
+            (Action::AttachImage { image }, _) => {
+                Ok(self.engine.system.detach_image(&image.file, &image.at)?)
+            }
+            (Action::DetachImage { image }, _) => {
+                Ok(self.engine.system.attach_image(&image.file, &image.at)?)
+            }
+            (Action::MoveImage { from, to }, _) => move_file(to, from),
             (Action::Step { owner, what }, undo) => self.undo_step(owner, what, undo),
             // What these made goes with the directory that an earlier step made.
             _ => Ok(()),
@@ -573,18 +585,28 @@ impl Runner<'_> {
     }
 }
 
-fn remove_log(log: Option<&Path>) -> Result<()> {
-    let Some(log) = log else { return Ok(()) };
-    match std::fs::remove_file(log) {
+/// A file that is not there has been removed before, or there was none.
+fn remove_file(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::new(format!("remove {}: {e}", log.display())))
+            Err(Error::new(format!("remove {}: {e}", file.display())))
         }
         _ => Ok(()),
     }
 }
 
-/// A log that is not there has been moved before, or there was none.
-fn move_log(from: &Path, to: &Path) -> Result<()> {
+/// Removes the file of an image jail, and the directory of such files when it was the last.
+fn remove_image(file: &Path) -> Result<()> {
+    remove_file(file)?;
+    if let Some(dir) = file.parent() {
+        // Others are in it, or it is gone.
+        let _ = std::fs::remove_dir(dir);
+    }
+    Ok(())
+}
+
+/// A file that is not there has been moved before, or there was none.
+fn move_file(from: &Path, to: &Path) -> Result<()> {
     match std::fs::rename(from, to) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(format!(
             "rename {} to {}: {e}",

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::engine::Engine;
+use crate::ops::image::Image;
 use crate::places::Places;
 use crate::runner::{Runner, Undo};
 use crate::{Error, Result};
@@ -23,6 +24,9 @@ pub struct Plan {
     pub lock: String,
     /// Where it works.
     pub places: Places,
+    /// The jail's own file system, if it is an image jail that exists: all of this needs it mounted.
+    #[serde(default)]
+    pub image: Option<Image>,
     /// Undone in reverse when one fails.
     pub steps: Vec<Action>,
     /// The steps that publish the result; undone too when one fails.
@@ -151,6 +155,21 @@ pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
             "it was written by another version of qjail: run that one, or look at the file and remove it",
         )
     })?;
+    let Some(image) = plan.image.clone() else {
+        return bring_to_end(engine, &plan, pending);
+    };
+    // The machine may have been started anew since. Where the file or the directory has been moved, an undo mounts it.
+    if !pending.committed && image.file.is_file() && image.at.is_dir() {
+        engine.system.attach_image(&image.file, &image.at)?;
+    }
+    let ended = bring_to_end(engine, &plan, pending)?;
+    if let Some(jail) = &plan.places.jail {
+        engine.release_image(jail, &image)?;
+    }
+    Ok(ended)
+}
+
+fn bring_to_end(engine: &Engine, plan: &Plan, pending: Pending) -> Result<String> {
     let runner = Runner {
         engine,
         places: &plan.places,
@@ -165,11 +184,11 @@ pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
         return Ok(format!("finished `{}`, which was interrupted", plan.title));
     }
     let begun = begun_of(&pending);
-    if started(&runner, &plan, &begun)? {
+    if started(&runner, plan, &begun)? {
         pending.finish()?;
         return Ok(format!("finished `{}`, which was interrupted", plan.title));
     }
-    if let Some(stop) = begun_stop(&plan, &begun) {
+    if let Some(stop) = begun_stop(plan, &begun) {
         // Half stopped is neither the old state nor the new one, and its services do not come back: it is stopped.
         for action in plan.undoable().skip(stop).chain(&plan.cleanup) {
             runner
@@ -179,7 +198,7 @@ pub(crate) fn recover(engine: &Engine, pending: Pending) -> Result<String> {
         pending.finish()?;
         return Ok(format!("finished `{}`, which was interrupted", plan.title));
     }
-    let failures = backward(&runner, &plan, &begun);
+    let failures = backward(&runner, plan, &begun);
     if let Some(error) = Error::all(failures) {
         return Err(error.about(format!("undo of `{}`, which was interrupted", plan.title)));
     }

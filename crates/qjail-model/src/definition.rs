@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Limits, Params, ZoneName};
+use crate::{Limits, Params, Size, ZoneName};
 
 /// The format that this version writes; older ones are read.
 const FORMAT: u32 = 1;
@@ -39,6 +39,9 @@ pub struct Definition {
     /// Has its own full copy of the base instead of the shared one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub thick: bool,
+    /// Has a file system of its own, of this size, in a file beside the jails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Size>,
     /// The base it is pinned to; none follows the zone's current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -147,6 +150,7 @@ mod tests {
         let mut d = Definition::new();
         d.zone = Some(ZoneName::new("web").unwrap());
         d.depend = vec!["db".into()];
+        d.image = Some("64m".parse().unwrap());
         d.params.set("ip4.addr", vec!["192.168.1.2".to_owned()]);
         d.params.set("allow.raw_sockets", true);
         d.limits.apply("memory=512m".parse().unwrap());

@@ -19,6 +19,7 @@ mod addresses;
 mod bsd;
 mod error;
 pub mod fake;
+mod image;
 #[cfg(target_os = "freebsd")]
 mod freebsd;
 #[cfg(target_os = "linux")]
@@ -29,6 +30,7 @@ pub mod rehearsal;
 mod system;
 
 pub use error::{Result, SysError};
+pub use image::room;
 pub use system::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, MountSpec, Need, RcChange, Running,
     StopOptions, System, Usage,

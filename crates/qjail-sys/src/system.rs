@@ -149,6 +149,8 @@ pub enum Need {
     Jails,
     /// Make or remove network interfaces.
     Network,
+    /// Make or mount the images of image jails.
+    Images,
 }
 
 /// A privilege or kernel feature that is not there.
@@ -274,6 +276,26 @@ pub trait System: Send + Sync {
     /// # Errors
     /// When it could not even be tried, or did not end within `limit`: it was killed then.
     fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32>;
+
+    /// Makes `file`, for root alone, with `bytes` bytes that take no room yet, and a file system of the system's usual kind
+    /// in it; the directory above it is made too. What was in the file is gone.
+    ///
+    /// # Errors
+    /// What failed; the file may be there then.
+    fn make_image(&self, file: &Path, bytes: u64) -> Result<()>;
+
+    /// Mounts the file system of `file` at the directory `at`, without device nodes where the system can. Idempotent.
+    ///
+    /// # Errors
+    /// What failed, or something else is mounted there; nothing is mounted then.
+    fn attach_image(&self, file: &Path, at: &Path) -> Result<()>;
+
+    /// Takes back [`System::attach_image`]. Idempotent: nothing mounted, no file or no directory is no error, and what else is
+    /// mounted there stays.
+    ///
+    /// # Errors
+    /// What failed; something still uses it.
+    fn detach_image(&self, file: &Path, at: &Path) -> Result<()>;
 
     /// The network interfaces of the host.
     ///

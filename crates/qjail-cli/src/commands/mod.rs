@@ -10,7 +10,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
 use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, Report, StopRequest};
-use qjail_model::{JailName, LimitChange, Limits, Selector};
+use qjail_model::{JailName, LimitChange, Limits, Selector, Size};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
 
@@ -120,6 +120,7 @@ impl Call<'_> {
             flavors: o.list("flavor").into_iter().map(str::to_owned).collect(),
             duplicate: number(o, "duplicate"),
             thick: o.is_on("thick"),
+            image: size(o, "image")?,
             params,
             limits: limits(&o.list("limit"))?,
             options: self.plugins.clone(),
@@ -356,6 +357,14 @@ fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatche
         style.message(note, None);
     }
     Ok(0)
+}
+
+fn size(options: &Options, name: &str) -> Result<Option<Size>, Error> {
+    let size = options.text(name).map(str::parse::<Size>).transpose();
+    match size.map_err(|e| Error::usage(format!("--{name}: {e}")))? {
+        Some(size) if size.bytes() == 0 => Err(Error::usage(format!("--{name}: nothing fits into 0 bytes"))),
+        size => Ok(size),
+    }
 }
 
 fn limits(texts: &[&str]) -> Result<Limits, Error> {

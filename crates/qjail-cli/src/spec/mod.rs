@@ -103,6 +103,13 @@ fn create() -> CommandSpec {
         )
         .of(ValueKind::Number),
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),
+        ArgSpec::option(
+            "image",
+            Some('i'),
+            "SIZE",
+            "Give it a file system of its own in a file of this size: 500m, 2g; the file grows as it fills",
+        )
+        .of(ValueKind::Size),
         config::param(),
         config::force_param(),
         limit(),
@@ -120,6 +127,10 @@ fn create() -> CommandSpec {
             (
                 "create -d 3 -n lo1 -4 auto web",
                 "web-001 to web-003 with the next free addresses",
+            ),
+            (
+                "create -i 2g jail3",
+                "a jail with a file system of its own, which can fill nobody else's",
             ),
             ("create --dry-run jail2", "show what would be done"),
         ],

@@ -77,6 +77,7 @@ impl Engine {
             title: words.join(" "),
             lock: key,
             places,
+            image: None,
             steps: owned(plugin, reply.plan.steps)?,
             commit: owned(plugin, reply.plan.commit)?,
             cleanup: owned(plugin, reply.plan.cleanup)?,

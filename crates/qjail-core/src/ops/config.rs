@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
 use crate::ops::change::{Change, What};
 use crate::ops::create::jail_lock;
+use crate::ops::image::image_of;
 use crate::ops::run::{Outcome, StopRequest};
 use crate::places::Places;
 use crate::transaction::Plan;
@@ -174,13 +175,16 @@ impl Engine {
             self.system
                 .cleanup(&self.bare_spec(name, &places, &definition.params))?;
         }
-        let change = self.plan_config(name, &definition, request, &places, running)?;
-        if perform && change.is_nothing() {
-            change.plan.warnings.iter().for_each(|w| self.warn(w));
-        } else if perform {
-            self.perform(&change.plan)?;
-        }
-        Ok((change, places))
+        self.with_image(name, &definition, &places, || {
+            let change = self.plan_config(name, &definition, request, &places, running)?;
+            if perform && change.is_nothing() {
+                change.plan.warnings.iter().for_each(|w| self.warn(w));
+            } else if perform {
+                self.perform(&change.plan)?;
+            }
+            Ok(change)
+        })
+        .map(|change| (change, places.clone()))
     }
 
     fn config_locks(&self, name: &JailName, request: &ConfigRequest) -> Result<Vec<Lock>> {
@@ -220,7 +224,7 @@ impl Engine {
         let new = request.new_name(name);
         match (&request.rename, new) {
             (_, Some(new)) => {
-                objections.extend(self.against_rename(name, new, places, running)?);
+                objections.extend(self.against_rename(name, new, places, running || old.image.is_some())?);
                 messages.push(format!("Successfully renamed {name} to {new}"));
             }
             (Some(_), None) => messages.push(format!("Already set to the name {name}. {name}")),
@@ -231,6 +235,7 @@ impl Engine {
             title: format!("config {name}"),
             lock: jail_lock(name),
             places: places.clone(),
+            image: image_of(name, old, places),
             steps: [gathered.pre, gathered.post].concat(),
             commit: gathered.commit,
             cleanup: gathered.cleanup,

@@ -1,7 +1,7 @@
 //! `create`: a new jail from the template and flavors, or nothing.
 
 use qjail_fs::Kind;
-use qjail_model::{Definition, JailName, Limits, ParamValue, Params, nearest};
+use qjail_model::{Definition, JailName, Limits, ParamValue, Params, Size, nearest};
 use qjail_plugin_api::{At, Event, IfExists, Place, Step};
 use qjail_store::format_time;
 use qjail_sys::Need;
@@ -10,6 +10,7 @@ use crate::action::{Action, ThickSource, jails, staging};
 use crate::engine::{Engine, jail_info};
 use crate::flavor;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::ops::image::{Image, image_file};
 use crate::places::{Places, rel};
 use crate::transaction::Plan;
 use crate::{Error, Result};
@@ -31,6 +32,8 @@ pub struct CreateRequest {
     pub duplicate: Option<u32>,
     /// Give it its own full copy of the base.
     pub thick: bool,
+    /// Give it a file system of its own, so large.
+    pub image: Option<Size>,
     /// Parameters of jail(8).
     pub params: Vec<(String, ParamValue)>,
     /// What its processes may use together.
@@ -65,6 +68,9 @@ impl Engine {
     /// All objections, or the first failure; nothing is left of the jail then.
     pub fn create(&self, name: &JailName, request: &CreateRequest) -> Result<Plan> {
         self.require(Need::Files)?;
+        if request.image.is_some() {
+            self.require(Need::Images)?;
+        }
         let _jail = self.lock(&jail_lock(name))?;
         let _names = self.wait_lock("definitions")?;
         let plan = self.plan_create(name, request)?;
@@ -83,6 +89,10 @@ impl Engine {
         let flavors = self.flavors(&places, request, &mut objections);
         let mut definition = self.draft(request, &flavors, &mut objections);
         objections.extend(self.against_limits(name, &definition.limits));
+        // Without a base there is nothing to measure, and that is told below.
+        if let (Some(size), Ok(template)) = (request.image, current_template(&places)) {
+            objections.extend(self.against_image(name, size, &places, &template)?);
+        }
         let question = Question {
             event: Event::Create,
             name,
@@ -111,6 +121,7 @@ impl Engine {
         let mut definition = Definition::new();
         definition.zone = self.zone.clone();
         definition.thick = request.thick;
+        definition.image = request.image;
         definition.created = format_time(self.now);
         definition.flavors = flavors.to_vec();
         definition.limits = request.limits.clone();
@@ -213,6 +224,10 @@ impl Engine {
             steps.push(Action::own(Step::RemoveTree { at: jails(&new) }));
         }
         let template = current_template(places)?;
+        let image = definition.image.map(|size| (size, new_image(places, name)));
+        if let Some((size, image)) = &image {
+            steps.extend(make_image(*size, image, &new));
+        }
         steps.push(Action::own(Step::CopyTree {
             from: template,
             to: jails(&new),
@@ -231,6 +246,7 @@ impl Engine {
         );
         steps.extend(gathered.pre);
         steps.extend(gathered.post);
+        steps.extend(image.map(|(_, image)| Action::DetachImage { image }));
         let mut commit = vec![Action::own(Step::Rename {
             from: jails(&new),
             to: jails(name.as_str()),
@@ -244,6 +260,8 @@ impl Engine {
             title: format!("create {name}"),
             lock: jail_lock(name),
             places: places.clone(),
+            // The steps make and mount it themselves.
+            image: None,
             steps,
             commit,
             cleanup: gathered.cleanup,
@@ -300,6 +318,30 @@ impl Engine {
         }
         files
     }
+}
+
+/// The image of a jail that is being made.
+fn new_image(places: &Places, name: &JailName) -> Image {
+    Image {
+        file: image_file(places, name),
+        at: places.jails.join(staging(name.as_str())),
+    }
+}
+
+/// Makes an image and mounts it where the jail is being made, the directory `new`.
+fn make_image(size: Size, image: &Image, new: &str) -> [Action; 3] {
+    let dir = Step::MakeDir {
+        at: jails(new),
+        mode: 0o755,
+    };
+    [
+        Action::MakeImage {
+            file: image.file.clone(),
+            bytes: size.bytes(),
+        },
+        Action::own(dir),
+        Action::AttachImage { image: image.clone() },
+    ]
 }
 
 fn write(path: &str, content: String) -> Action {

@@ -8,6 +8,7 @@ use crate::action::{Action, doomed, jails};
 use crate::engine::Engine;
 use crate::gather::{PluginOptions, Question, gather};
 use crate::ops::create::jail_lock;
+use crate::ops::image::image_of;
 use crate::places::{Places, rel};
 use crate::transaction::Plan;
 use crate::{Error, Result};
@@ -22,19 +23,32 @@ impl Engine {
         let _jail = self.lock(&jail_lock(name))?;
         let definition = self.definition(name)?;
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
-        let objections = self.against_delete(name, with, &places)?;
-        let plan = self.plan_delete(name, &definition, &places, objections)?;
-        self.perform(&plan)?;
-        Ok(plan)
+        self.against_running(name, &places)?;
+        self.with_image(name, &definition, &places, || {
+            let objections = self.against_delete(name, with, &definition, &places)?;
+            let plan = self.plan_delete(name, &definition, &places, objections)?;
+            self.perform(&plan)?;
+            Ok(plan)
+        })
     }
 
-    fn against_delete(&self, name: &JailName, with: &[JailName], places: &Places) -> Result<Vec<Error>> {
+    fn against_running(&self, name: &JailName, places: &Places) -> Result<()> {
         self.require_own(name, places)?;
         if self.system.find(name.as_str())?.is_some() {
             return Err(
                 Error::new(format!("Bypassed running jail {name}")).hint(format!("qjail stop {name}"))
             );
         }
+        Ok(())
+    }
+
+    fn against_delete(
+        &self,
+        name: &JailName,
+        with: &[JailName],
+        definition: &Definition,
+        places: &Places,
+    ) -> Result<Vec<Error>> {
         let depending = self
             .all()
             .into_iter()
@@ -45,6 +59,10 @@ impl Engine {
                     .hint(format!("delete {other} too, or first"))
             })
             .collect();
+        if definition.image.is_some() {
+            // Its own file system is mounted; with another one below it can not be unmounted, which ends the plan.
+            return Ok(objections);
+        }
         let root = places.open(Place::Jails)?;
         objections.extend(
             root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled())
@@ -73,6 +91,8 @@ impl Engine {
         let gathered = gather(self, &question, objections)?;
         let old = doomed(name.as_str());
         let mut commit = gathered.commit;
+        let image = image_of(name, definition, places);
+        commit.extend(image.clone().map(|image| Action::DetachImage { image }));
         let root = places.open(Place::Jails)?;
         if root.metadata(&rel(name.as_str())?)?.is_some() {
             commit.push(Action::own(Step::Rename {
@@ -86,11 +106,14 @@ impl Engine {
         let mut cleanup = gathered.cleanup;
         let spec = Box::new(self.bare_spec(name, places, &definition.params));
         cleanup.push(Action::Forget { spec });
+        let file = image.as_ref().map(|image| image.file.clone());
+        cleanup.extend(file.map(|file| Action::RemoveImage { file }));
         cleanup.push(Action::own(Step::RemoveTree { at: jails(&old) }));
         Ok(Plan {
             title: format!("delete {name}"),
             lock: jail_lock(name),
             places: places.clone(),
+            image,
             steps: [gathered.pre, gathered.post].concat(),
             commit,
             cleanup,

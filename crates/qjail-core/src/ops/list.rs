@@ -31,10 +31,11 @@ pub struct Row {
 }
 
 impl Row {
-    /// The classic status: `D` (directory), `R` running or `S` stopped or `Y` dying, then `N` norun or `M` manual.
+    /// The classic status: `D` (directory) or `I` (image), `R` running or `S` stopped or `Y` dying, then `N` norun or `M` manual.
     #[must_use]
     pub fn status(&self) -> String {
-        let mut status = String::from("D");
+        let kind = if self.definition.image.is_some() { "I" } else { "D" };
+        let mut status = String::from(kind);
         status.push(match &self.running {
             Some(r) if r.dying => 'Y',
             Some(_) => 'R',

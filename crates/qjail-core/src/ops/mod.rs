@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod enter;
+pub(crate) mod image;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod many;

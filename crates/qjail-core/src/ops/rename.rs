@@ -11,6 +11,7 @@ use qjail_store::Lock;
 use crate::action::{Action, jails};
 use crate::engine::Engine;
 use crate::ops::create::jail_lock;
+use crate::ops::image::{image_file, image_of};
 use crate::places::{Places, rel};
 use crate::{Error, Result};
 
@@ -44,13 +45,14 @@ impl Engine {
             .collect()
     }
 
-    /// What speaks against the new name. `running` says that the jail runs, and will be stopped first.
+    /// What speaks against the new name. `mounts` says that something may be mounted in it now: it runs
+    /// and will be stopped first, or it has a file system of its own.
     pub(crate) fn against_rename(
         &self,
         name: &JailName,
         new: &JailName,
         places: &Places,
-        running: bool,
+        mounts: bool,
     ) -> Result<Vec<Error>> {
         if self.definitions().exists(new) {
             return Ok(vec![
@@ -69,13 +71,20 @@ impl Engine {
                 .hint("it belongs to no jail that qjail knows; move it away or choose another name"),
             );
         }
+        let file = image_file(places, new);
+        if file.symlink_metadata().is_ok() {
+            objections.push(
+                Error::new(format!("{} exists already", file.display()))
+                    .hint("it belongs to no jail that qjail knows; move it away or choose another name"),
+            );
+        }
         if self.system.find(new.as_str())?.is_some() {
             objections.push(
                 Error::new(format!("a jail {new} that qjail does not know is running"))
                     .hint("choose another name"),
             );
         }
-        if !running {
+        if !mounts {
             let mounted = root.check_unmounted(&rel(name.as_str())?, &|| self.cancelled());
             objections.extend(mounted.err().map(Error::from));
         }
@@ -98,6 +107,12 @@ impl Engine {
         if root.metadata(&rel(name.as_str())?)?.is_some() {
             if self.system.os() == "linux" {
                 names_inside(places, name, new, &mut renaming);
+            }
+            if let Some(image) = image_of(name, definition, places) {
+                let from = image.file.clone();
+                renaming.commit.push(Action::DetachImage { image });
+                let to = image_file(places, new);
+                renaming.commit.push(Action::MoveImage { from, to });
             }
             renaming.commit.push(Action::own(Step::Rename {
                 from: jails(name.as_str()),

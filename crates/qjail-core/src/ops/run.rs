@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::flavor::SHARED;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
 use crate::ops::create::jail_lock;
+use crate::ops::image::image_of;
 use crate::places::Places;
 use crate::transaction::Plan;
 use crate::{Error, Result};
@@ -62,10 +63,13 @@ impl Engine {
             }
             return Ok(Outcome::Bypassed(format!("Jail already running.      {name}")));
         }
-        let plan = self
-            .plan_start(name, &definition, &places)
-            .map_err(|e| e.about(format!("start {name}")))?;
-        self.perform(&plan)?;
+        let plan = self.with_image(name, &definition, &places, || {
+            let plan = self
+                .plan_start(name, &definition, &places)
+                .map_err(|e| e.about(format!("start {name}")))?;
+            self.perform(&plan)?;
+            Ok(plan)
+        })?;
         Ok(Outcome::Done(Box::new(plan)))
     }
 
@@ -88,6 +92,7 @@ impl Engine {
             title: format!("start {name}"),
             lock: jail_lock(name),
             places: places.clone(),
+            image: image_of(name, definition, places),
             steps,
             commit,
             cleanup: gathered.cleanup,
@@ -215,18 +220,27 @@ impl Engine {
             Err(e) => return Err(e),
         };
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        let image = image_of(name, &definition, &places).filter(|_| !self.dry_run);
+        let release = || image.as_ref().map_or(Ok(()), |i| self.release_image(name.as_str(), i));
         if !running {
             if !self.dry_run {
                 // Its process 1 may have ended by itself, and left what the host holds for it.
                 self.system
                     .cleanup(&self.bare_spec(name, &places, &definition.params))?;
+                release()?;
             }
             return Ok(Outcome::Bypassed(format!("Jail already stopped.      {name}")));
         }
         let plan = self
             .plan_stop(name, &definition, &places, request)
             .map_err(|e| e.about(format!("stop {name}")))?;
-        self.perform(&plan)?;
+        let stopped = self.perform(&plan);
+        let released = release();
+        stopped.map_err(|mut e| {
+            e.more.extend(released.as_ref().err().cloned());
+            e
+        })?;
+        released?;
         Ok(Outcome::Done(Box::new(plan)))
     }
 
@@ -251,6 +265,7 @@ impl Engine {
             title: format!("stop {name}"),
             lock: jail_lock(name),
             places: places.clone(),
+            image: image_of(name, definition, places),
             steps,
             commit: gathered.commit,
             cleanup: gathered.cleanup,

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::jailparam::Jail;
 use super::life::{Life, is_in};
 use super::prepare::{Strict, ensure, prepare, take_away};
-use super::{exec, ifconfig, lasting, modules, needs, network, params, rc, usage, vnet};
+use super::{exec, ifconfig, image, lasting, modules, needs, network, params, rc, usage, vnet};
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
     StopOptions, SysError, System, Usage,
@@ -167,6 +167,18 @@ impl<H: Host> System for Bsd<H> {
 
     fn exec_logged(&self, name: &str, spec: &ExecSpec, log: &Path, limit: Duration) -> Result<i32> {
         exec::exec_logged(&self.host, name, spec, log, limit)
+    }
+
+    fn make_image(&self, file: &Path, bytes: u64) -> Result<()> {
+        image::make(&self.host, file, bytes)
+    }
+
+    fn attach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        image::attach(&self.host, file, at)
+    }
+
+    fn detach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        image::detach(&self.host, file, at)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

@@ -14,6 +14,7 @@ pub(crate) mod enter;
 pub(crate) mod exec;
 pub(crate) mod host;
 pub(crate) mod ifconfig;
+pub(crate) mod image;
 pub(crate) mod jailparam;
 pub(crate) mod lasting;
 pub(crate) mod life;

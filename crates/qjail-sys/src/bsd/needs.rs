@@ -23,7 +23,7 @@ pub(crate) struct Facts {
 pub(crate) fn modules(need: Need) -> &'static [&'static str] {
     match need {
         Need::Jails => super::modules::OF_EVERY_JAIL,
-        Need::Files | Need::Network => &[],
+        Need::Files | Need::Network | Need::Images => &[],
     }
 }
 

@@ -7,7 +7,7 @@
 mod network;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use qjail_model::{Limits, Network, Params};
 
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
-    StopOptions, SysError, System, Usage, params,
+    StopOptions, SysError, System, Usage, image, params,
 };
 
 /// The system in memory. All its methods may be called from several threads.
@@ -36,6 +36,8 @@ struct State {
     fail_at: Option<usize>,
     fail_on: Vec<String>,
     exec_status: i32,
+    /// What is mounted where.
+    images: BTreeMap<PathBuf, PathBuf>,
     last_jid: i32,
 }
 
@@ -120,6 +122,12 @@ impl Fake {
         self.lock()
             .interfaces
             .insert(interface.name.clone(), network::Link::of_admin(interface));
+    }
+
+    /// The mounted images: where, and of which file.
+    #[must_use]
+    pub fn images(&self) -> BTreeMap<PathBuf, PathBuf> {
+        self.lock().images.clone()
     }
 
     /// What a running jail was started with.
@@ -266,6 +274,32 @@ impl System for Fake {
 
     fn exec_logged(&self, name: &str, spec: &ExecSpec, _: &Path, _: Duration) -> Result<i32> {
         self.exec(name, spec)
+    }
+
+    fn make_image(&self, file: &Path, bytes: u64) -> Result<()> {
+        let _state = self.call(format!("make_image {} {bytes}", file.display()))?;
+        image::make_sparse(file, bytes)
+    }
+
+    fn attach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        let attempt = format!("attach_image {} {}", file.display(), at.display());
+        let mut state = self.call(attempt.clone())?;
+        match state.images.get(at) {
+            Some(other) if other != file => Err(SysError::new(attempt, "something else is mounted there")),
+            _ if !(file.is_file() && at.is_dir()) => Err(SysError::new(attempt, "no such file or directory")),
+            _ => {
+                state.images.insert(at.to_owned(), file.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn detach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        let mut state = self.call(format!("detach_image {} {}", file.display(), at.display()))?;
+        if state.images.get(at).is_some_and(|f| f == file) {
+            state.images.remove(at);
+        }
+        Ok(())
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

@@ -1,6 +1,6 @@
 //! The host itself: what it is, and what it lacks.
 
-use super::net;
+use super::{image, net};
 use super::runtime::{Resources, Runtime};
 use crate::{HostInfo, Missing, Need, params};
 
@@ -58,6 +58,7 @@ pub(super) fn missing(need: Need, runtime: &Runtime) -> Vec<Missing> {
             .map(|what| Missing { what, hint: None })
             .collect(),
         Need::Network => network(),
+        Need::Images => image::missing(),
     }
 }
 

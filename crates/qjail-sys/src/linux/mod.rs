@@ -2,6 +2,7 @@
 //! vocabulary of jail(8).
 
 mod host;
+mod image;
 mod login;
 mod net;
 mod runtime;
@@ -173,6 +174,18 @@ impl System for Linux {
         self.runtime
             .exec_logged(name, &command, log, limit)
             .map_err(translate::error)
+    }
+
+    fn make_image(&self, file: &Path, bytes: u64) -> Result<()> {
+        image::make(file, bytes)
+    }
+
+    fn attach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        image::attach(file, at)
+    }
+
+    fn detach_image(&self, file: &Path, at: &Path) -> Result<()> {
+        image::detach(file, at)
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {

@@ -97,6 +97,7 @@ impl Engine {
             title: format!("import {name}"),
             lock: jail_lock(&name),
             places,
+            image: None,
             steps: Vec::new(),
             commit: vec![Action::WriteDefinition {
                 name: name.to_string(),
