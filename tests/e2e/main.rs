@@ -7,6 +7,7 @@ mod boot;
 mod config;
 mod crash;
 mod enter;
+mod image;
 mod import;
 mod install;
 mod isolation;

@@ -34,7 +34,11 @@ pub(crate) fn make_sparse(file: &Path, bytes: u64) -> Result<()> {
 /// # Errors
 /// When the system does not tell.
 pub fn room(dir: &Path) -> Result<u64> {
-    let found = rustix::fs::statvfs(dir)
-        .map_err(|e| SysError::new(format!("ask for the room in {}", dir.display()), std::io::Error::from(e)))?;
+    let found = rustix::fs::statvfs(dir).map_err(|e| {
+        SysError::new(
+            format!("ask for the room in {}", dir.display()),
+            std::io::Error::from(e),
+        )
+    })?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -19,9 +19,9 @@ mod addresses;
 mod bsd;
 mod error;
 pub mod fake;
-mod image;
 #[cfg(target_os = "freebsd")]
 mod freebsd;
+mod image;
 #[cfg(target_os = "linux")]
 mod linux;
 mod params;

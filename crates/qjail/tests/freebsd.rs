@@ -232,6 +232,38 @@ fn the_chapters_settings() {
 }
 
 #[test]
+fn a_jail_with_a_file_system_of_its_own() {
+    let mut host = Host::ready();
+    let before = host.state();
+    host.ok(&["create", "-i", "64m", "-n", "lo1", "-4", "192.168.1.6", "box"]);
+    assert_eq!(host.state(), before);
+    host.check("create-image.txt");
+    host.ok(&["start", "box"]);
+    host.check("start-image.txt");
+    host.ok(&["stop", "box"]);
+    host.check("stop-image.txt");
+    assert_eq!(host.state(), before);
+    host.ok(&["config", "--rename", "crate", "box"]);
+    host.check("rename-image.txt");
+    // What fails at any point leaves no disk and no mount.
+    for tool in [
+        "/sbin/newfs",
+        "/sbin/fsck_ffs",
+        "/sbin/mount",
+        "/sbin/mdconfig -a",
+    ] {
+        host.machine.fail(tool, "no");
+        host.fails(&["create", "-i", "64m", "-n", "lo1", "-4", "192.168.1.7", "other"]);
+        host.machine.mend();
+        assert_eq!(host.state(), before, "{tool}");
+    }
+    host.text.clear();
+    host.ok(&["delete", "crate"]);
+    host.check("delete-image.txt");
+    assert_eq!(host.state(), before);
+}
+
+#[test]
 fn a_command_in_a_jail() {
     let mut host = Host::ready();
     host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);

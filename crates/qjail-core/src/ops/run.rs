@@ -221,7 +221,11 @@ impl Engine {
         };
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
         let image = image_of(name, &definition, &places).filter(|_| !self.dry_run);
-        let release = || image.as_ref().map_or(Ok(()), |i| self.release_image(name.as_str(), i));
+        let release = || {
+            image
+                .as_ref()
+                .map_or(Ok(()), |i| self.release_image(name.as_str(), i))
+        };
         if !running {
             if !self.dry_run {
                 // Its process 1 may have ended by itself, and left what the host holds for it.

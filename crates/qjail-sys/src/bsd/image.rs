@@ -109,8 +109,14 @@ mod tests {
     #[test]
     fn the_disk_of_a_file() {
         let text = "md0\tvnode\t  64M\t/usr/jails/.images/a.img\t-\nmd1\tswap\t1.0G\t-\t-\nmd12\tvnode\t10M\t/usr/jails/.images/b.img\n";
-        assert_eq!(listed(text, Path::new("/usr/jails/.images/a.img")).as_deref(), Some("md0"));
-        assert_eq!(listed(text, Path::new("/usr/jails/.images/b.img")).as_deref(), Some("md12"));
+        assert_eq!(
+            listed(text, Path::new("/usr/jails/.images/a.img")).as_deref(),
+            Some("md0")
+        );
+        assert_eq!(
+            listed(text, Path::new("/usr/jails/.images/b.img")).as_deref(),
+            Some("md12")
+        );
         assert_eq!(listed(text, Path::new("/usr/jails/.images/c.img")), None);
         assert_eq!(listed("", Path::new("/x")), None);
     }

@@ -1,7 +1,7 @@
 //! The host itself: what it is, and what it lacks.
 
-use super::{image, net};
 use super::runtime::{Resources, Runtime};
+use super::{image, net};
 use crate::{HostInfo, Missing, Need, params};
 
 pub(super) fn info() -> HostInfo {

@@ -145,13 +145,25 @@ pub(super) fn detach(file: &Path, at: &Path) -> Result<()> {
         match unmount(&at, UnmountFlags::NOFOLLOW) {
             Ok(()) => continue,
             Err(rustix::io::Errno::BUSY) => std::thread::sleep(BUSY_WAIT),
-            Err(e) => return Err(SysError::new(format!("unmount {}", at.display()), io::Error::from(e))),
+            Err(e) => {
+                return Err(SysError::new(
+                    format!("unmount {}", at.display()),
+                    io::Error::from(e),
+                ));
+            }
         }
         last = Some(rustix::io::Errno::BUSY);
     }
-    let why = last.map_or_else(|| "it is mounted again and again".to_owned(), |e| io::Error::from(e).to_string());
-    Err(SysError::new(format!("unmount {}", at.display()), why)
-        .hint(format!("something uses it or is mounted below it: fuser -vm {}", at.display())))
+    let why = last.map_or_else(
+        || "it is mounted again and again".to_owned(),
+        |e| io::Error::from(e).to_string(),
+    );
+    Err(
+        SysError::new(format!("unmount {}", at.display()), why).hint(format!(
+            "something uses it or is mounted below it: fuser -vm {}",
+            at.display()
+        )),
+    )
 }
 
 fn resolved(path: &Path) -> Result<PathBuf> {

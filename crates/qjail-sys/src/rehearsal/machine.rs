@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) transcript: Vec<String>,
     pub(super) last_jid: i32,
     pub(super) last_mount: i32,
+    /// Memory disks: unit and file.
+    pub(super) disks: BTreeMap<usize, String>,
 }
 
 /// An interface.
@@ -87,6 +89,7 @@ impl Default for World {
             transcript: Vec::new(),
             last_jid: 0,
             last_mount: 0,
+            disks: BTreeMap::new(),
         }
     }
 }
@@ -130,6 +133,9 @@ impl World {
         }
         for mounted in &self.mounts {
             text += &format!("{} on {}\n", mounted.kind, mounted.on.display());
+        }
+        for (unit, file) in &self.disks {
+            text += &format!("md{unit} on {file}\n");
         }
         for jail in &self.jails {
             text += &format!("jail {} in {}\n", jail.name, jail.path);

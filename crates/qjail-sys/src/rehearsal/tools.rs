@@ -4,6 +4,7 @@ use qjail_model::Network;
 
 use super::machine::{Card, World};
 use crate::bsd::command::{IFCONFIG, Invocation, JAIL, JEXEC, ROUTE, SYSRC};
+use crate::bsd::image::{FSCK, MDCONFIG, MOUNT, NEWFS};
 
 type Said = Result<String, String>;
 
@@ -16,6 +17,12 @@ impl World {
             (JAIL, ["-f", file, "-c", name]) => self.jail_create(file, name),
             (JAIL, ["-f", file, "-r", name]) => self.jail_remove(file, name),
             (JEXEC, _) => Ok(String::new()),
+            (MDCONFIG, args) => self.mdconfig(args),
+            (NEWFS | FSCK, _) => Ok(String::new()),
+            (MOUNT, ["-t", kind, _, at]) => {
+                self.add_mount(at, kind);
+                Ok(String::new())
+            }
             (ROUTE, _) => {
                 Ok(include_str!("../../fixtures/freebsd-13.2/route-default.txt").replace("vtnet0", "em0"))
             }
@@ -47,6 +54,28 @@ impl World {
                 Ok(String::new())
             }
             [] => Err("usage: ifconfig".to_owned()),
+        }
+    }
+
+    fn mdconfig(&mut self, args: &[&str]) -> Said {
+        match args {
+            ["-l", "-v"] => {
+                let line = |(unit, file): (&usize, &String)| format!("md{unit}\tvnode\t  64M\t{file}\t-\n");
+                Ok(self.disks.iter().map(line).collect())
+            }
+            ["-a", "-t", "vnode", "-f", file] => {
+                let unit = (0..).find(|u| !self.disks.contains_key(u)).unwrap_or_default();
+                self.disks.insert(unit, (*file).to_owned());
+                Ok(format!("md{unit}\n"))
+            }
+            ["-d", "-u", disk] => {
+                let unit = disk.strip_prefix("md").and_then(|u| u.parse().ok());
+                let found = unit.and_then(|u: usize| self.disks.remove(&u));
+                found
+                    .map(|_| String::new())
+                    .ok_or_else(|| "mdconfig: ioctl(/dev/mdctl): No such file or directory".to_owned())
+            }
+            _ => Err("usage: mdconfig".to_owned()),
         }
     }
 

@@ -169,3 +169,29 @@ pub(crate) fn harmless_params(system: &dyn System) {
     }
     assert_eq!(system.refused_params(&params), []);
 }
+
+/// Images are made, mounted and unmounted, each as often as one likes.
+pub(crate) fn images(system: &dyn System) {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, at) = (dir.path().join("images/a.img"), dir.path().join("a"));
+    system.make_image(&file, 16 << 20).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 16 << 20);
+    assert!(system.attach_image(&file, &at).is_err(), "no mount point");
+    std::fs::create_dir(&at).unwrap();
+    system.attach_image(&file, &at).unwrap();
+    system.attach_image(&file, &at).unwrap();
+    let other = dir.path().join("images/b.img");
+    system.make_image(&other, 16 << 20).unwrap();
+    assert!(system.attach_image(&other, &at).is_err(), "another is mounted");
+    system.detach_image(&other, &at).unwrap();
+    std::fs::write(at.join("file"), "kept").unwrap();
+    for _ in 0..2 {
+        system.detach_image(&file, &at).unwrap();
+    }
+    system.attach_image(&file, &at).unwrap();
+    assert_eq!(std::fs::read_to_string(at.join("file")).unwrap(), "kept");
+    system.detach_image(&file, &at).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    system.detach_image(&file, &at).unwrap();
+    assert!(system.attach_image(&file, &at).is_err(), "no file");
+}

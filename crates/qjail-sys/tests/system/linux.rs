@@ -31,9 +31,10 @@ pub(crate) fn caller(args: &[OsString]) -> i32 {
         })
 }
 
-const ALL: [(&str, fn()); 9] = [
+const ALL: [(&str, fn()); 10] = [
     ("linux_interfaces", || contract::interfaces(&*Jail::new().system)),
     ("linux_params", || contract::harmless_params(&*Jail::new().system)),
+    ("linux_images", || contract::images(&*Jail::new().system)),
     ("linux_jails", linux_jails),
     ("a_jail_has_its_addresses", a_jail_has_its_addresses),
     ("commands_run_as_the_jails_users", commands_run_as_the_jails_users),

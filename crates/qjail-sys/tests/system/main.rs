@@ -35,11 +35,15 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 fn on_this_system() -> Vec<Trial> {
     let system = qjail_sys::native(std::path::Path::new("/nonexistent"));
-    let missing: Vec<String> = [qjail_sys::Need::Jails, qjail_sys::Need::Network]
-        .iter()
-        .flat_map(|n| system.missing(*n))
-        .map(|m| m.what)
-        .collect();
+    let missing: Vec<String> = [
+        qjail_sys::Need::Jails,
+        qjail_sys::Need::Network,
+        qjail_sys::Need::Images,
+    ]
+    .iter()
+    .flat_map(|n| system.missing(*n))
+    .map(|m| m.what)
+    .collect();
     linux::trials(&missing.join("; "))
 }
 
@@ -83,6 +87,9 @@ fn on_the_fake() -> Vec<Trial> {
             [
                 trial(&format!("fake_{os}_interfaces"), "", move || {
                     contract::interfaces(&Fake::new(os));
+                }),
+                trial(&format!("fake_{os}_images"), "", move || {
+                    contract::images(&Fake::new(os));
                 }),
                 trial(&format!("fake_{os}_jails"), "", move || {
                     contract::jails(&Fake::new(os), &spec());
