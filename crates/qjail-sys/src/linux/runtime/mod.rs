@@ -22,9 +22,10 @@
 //! every mount but those of the six device files refuses devices; a pipe, never a file of the host, as console.
 //!
 //! # Limits
-//! It does not configure the network, does not look up users and knows no definitions. No user namespaces. Programs of
-//! another architecture (32 bit) are killed by the filter. Where no control group
-//! can be written, a jail without limits runs without, and the console log says so; one with limits does not start.
+//! It does not configure the network, does not look up users and knows no definitions. Only a jail with a network stack of
+//! its own (`vnet`) is in a user namespace, with the host's numbers of users (`stack`). Programs of another architecture
+//! (32 bit) are killed by the filter. Where no control group can be written, a jail without limits runs without, and the
+//! console log says so; one with limits does not start.
 
 mod cgroup;
 mod channel;

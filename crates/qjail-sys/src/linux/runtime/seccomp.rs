@@ -96,6 +96,14 @@ const PERSONALITIES: &[u64] = &[0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// filters (nftables) and IPsec policies, where most holes of recent years were.
 const PACKET_RULES: &[i32] = &[libc::NETLINK_NETFILTER, libc::NETLINK_XFRM];
 
+/// The older ways to the same: socket options by which iptables, arptables, ebtables and IPVS hand over their tables, as
+/// level, first and last number (`IPT_SO_SET_REPLACE` and its like in linux/netfilter*/, `IP_VS_SO_SET_*` in linux/ip_vs.h).
+const PACKET_TABLES: &[(i32, u64, u64)] = &[
+    (libc::SOL_IP, 64, 129),
+    (libc::SOL_IP, 1024, 0xffff_ffff),
+    (libc::SOL_IPV6, 64, 65),
+];
+
 const SYSV_SHM: &[i64] = &[
     libc::SYS_shmget,
     libc::SYS_shmat,
@@ -169,6 +177,9 @@ fn refused(isolation: Isolation) -> Result<Rules, BackendError> {
             let rule = vec![is(0, libc::AF_NETLINK)?, is(2, *protocol)?];
             sockets.push(SeccompRule::new(rule)?);
         }
+        // IPsec by its older door.
+        sockets.push(SeccompRule::new(vec![is(0, libc::AF_KEY)?])?);
+        rules.insert(libc::SYS_setsockopt, packet_tables()?);
     }
     rules.insert(libc::SYS_socket, sockets);
     let odd = PERSONALITIES
@@ -200,6 +211,18 @@ fn equals(argument: u8, value: u64) -> Result<SeccompRule, BackendError> {
         SeccompCmpOp::Eq,
         value,
     )?])
+}
+
+fn packet_tables() -> Result<Vec<SeccompRule>, BackendError> {
+    let option = |op, number| SeccompCondition::new(2, SeccompCmpArgLen::Dword, op, number);
+    let rule = |(level, first, last): &(i32, u64, u64)| {
+        SeccompRule::new(vec![
+            is(1, *level)?,
+            option(SeccompCmpOp::Ge, *first)?,
+            option(SeccompCmpOp::Le, *last)?,
+        ])
+    };
+    PACKET_TABLES.iter().map(rule).collect()
 }
 
 fn is(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
