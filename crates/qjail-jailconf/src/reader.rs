@@ -62,7 +62,8 @@ pub fn read(
     mut includes: impl FnMut(&str) -> Result<Vec<Source>, String>,
 ) -> Result<Vec<JailBlock>, ReadError> {
     let blocks = parse(file, text, &mut includes)?;
-    let wild: Vec<usize> = (0..blocks.len()).filter(|i| is_wild(&blocks[*i].name)).collect();
+    let says = |b: &Block| is_wild(&b.name) && !b.statements.is_empty();
+    let wild: Vec<usize> = (0..blocks.len()).filter(|i| says(&blocks[*i])).collect();
     let mut left = Left {
         statements: MAX_STATEMENTS,
         bytes: MAX_BYTES,
@@ -116,15 +117,18 @@ fn resolve(index: usize, blocks: &[Block], wild: &[usize], left: &mut Left) -> R
         done: HashMap::new(),
         active: Vec::new(),
     };
-    left.statements = left.statements.saturating_sub(wild.len());
+    let too_many = |s: &Statement| s.place.error("the jails of this file have too many parameters in all");
+    if let Some(first) = wild.first().and_then(|w| blocks[*w].statements.first()) {
+        // To compare the names takes time too, whether they fit or not.
+        let rest = left.statements.checked_sub(wild.len());
+        left.statements = rest.ok_or_else(|| too_many(first))?;
+    }
     for statement in blocks_of(index, blocks, wild)
         .into_iter()
         .flat_map(|b| &b.statements)
     {
         if left.statements == 0 {
-            return Err(statement
-                .place
-                .error("the jails of this file have too many parameters in all"));
+            return Err(too_many(statement));
         }
         left.statements -= 1;
         scope.add(statement)?;

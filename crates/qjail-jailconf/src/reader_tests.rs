@@ -340,6 +340,10 @@ fn many_jails_and_wildcards_end() {
     let copies: String = (0..50_000).map(|i| format!("p{i}=$v;")).collect();
     let copied = format!("$v = '{}'; j {{ {copies} }}", "x".repeat(60_000));
     assert!(read(&copied).contains("too long in all"));
+    let strangers = format!("{}{}", "*.b{c;}".repeat(60_000), "j{}".repeat(60_000));
+    assert!(read(&strangers).contains("too many parameters"));
+    let idle = format!("{}{}", "*.b{}".repeat(60_000), "j{}".repeat(60_000));
+    assert_eq!(super::read("f", &idle, no_includes).unwrap().len(), 60_000);
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
