@@ -355,6 +355,13 @@ fn a_network_of_its_own() {
     host.ok(&["stop", "web"]);
     host.check("stop-vnet.txt");
     assert_eq!(host.state(), before);
+    // Its interfaces are called after it.
+    host.fails(&["config", "-n", "thirteen-char", "web"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "thirteen-char"]);
+    host.fails(&["config", "--param", "vnet=new", "thirteen-char"]);
+    host.ok(&["config", "--param", "vnet=new", "-n", "thirteen", "thirteen-char"]);
+    host.ok(&["delete", "thirteen"]);
+    assert_eq!(host.state(), before);
     for module in ["if_epair", "if_bridge"] {
         host.machine.unload(module, false);
         host.fails(&["start", "web"]);

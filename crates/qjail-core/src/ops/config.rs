@@ -231,6 +231,11 @@ impl Engine {
             (None, None) => {}
         }
         let gathered = self.ask_config(name, &mut definition, request, places, objections)?;
+        let name_then = new.unwrap_or(name);
+        if name_then != name || definition.params != old.params {
+            let refused = self.against_name(name_then, &definition.params);
+            refused.map_or(Ok(()), Err)?;
+        }
         let mut plan = Plan {
             title: format!("config {name}"),
             lock: jail_lock(name),
@@ -282,12 +287,13 @@ impl Engine {
             };
             gather(self, &question, objections)
         };
+        let name_then = request.new_name(name).unwrap_or(name);
         let mut gathered = ask(Event::Config, definition, None, objections)?;
-        self.check_changes(name, definition, &gathered)?;
+        self.check_changes(name_then, definition, &gathered)?;
         apply(definition, &gathered);
         if let Some(new) = request.new_name(name) {
             let more = ask(Event::Rename, definition, Some(new), Vec::new())?;
-            self.check_changes(name, definition, &more)?;
+            self.check_changes(name_then, definition, &more)?;
             apply(definition, &more);
             gathered = gathered.and(more);
         }

@@ -195,9 +195,13 @@ impl Engine {
             .into_iter()
             .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")))
             .map(|e| e.hint("jail(8) lists the parameters; not every system carries out all of them"));
-        let too_long = self.system.refused_name(name.as_str(), params);
-        let too_long = too_long.map(|why| Error::new(format!("{name}: {why}")).hint("choose a shorter name"));
-        Error::all(errors.chain(too_long).collect()).map_or(Ok(()), Err)
+        Error::all(errors.chain(self.against_name(name, params)).collect()).map_or(Ok(()), Err)
+    }
+
+    /// What the system has against the name of a jail with these parameters.
+    pub(crate) fn against_name(&self, name: &JailName, params: &Params) -> Option<Error> {
+        let why = self.system.refused_name(name.as_str(), params)?;
+        Some(Error::new(format!("{name}: {why}")).hint("choose a shorter name"))
     }
 
     /// What the system has against limits.
