@@ -512,11 +512,16 @@ impl Runner<'_> {
         let errors = files
             .iter()
             .zip(old)
-            .filter_map(|(at, old)| match self.old_file(at) {
-                Ok(now) if now == *old => None,
-                _ => self.restore_file(at, old.as_ref()).err(),
-            });
+            .filter_map(|(at, old)| self.restore_changed(at, old.as_ref()).err());
         Error::all(errors.collect()).map_or(Ok(()), Err)
+    }
+
+    fn restore_changed(&self, at: &At, old: Option<&OldFile>) -> Result<()> {
+        self.remove_leftovers(at)?;
+        match self.old_file(at) {
+            Ok(now) if now.as_ref() == old => Ok(()),
+            _ => self.restore_file(at, old),
+        }
     }
 
     fn run_in_jail(&self, argv: &[String], user: Option<&str>) -> Result<()> {

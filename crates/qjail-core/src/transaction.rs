@@ -36,8 +36,8 @@ pub struct Plan {
     /// Shown before anything is changed.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// Shown when all is done.
-    #[serde(default)]
+    /// Shown when all is done, and written nowhere: there may be a password in them.
+    #[serde(default, skip_serializing)]
     pub notes: Vec<String>,
 }
 

@@ -142,6 +142,7 @@ impl Plugin for Busy {
                     called(4),
                 ],
                 commit: vec![called(5)],
+                notes: vec!["the password is s3cret".into()],
                 ..Plan::default()
             },
             Event::Start if request.point == Point::Post => Plan {
@@ -178,6 +179,11 @@ impl Plugin for Busy {
             std::fs::write(state.join("fresh"), "by the plugin").unwrap();
         }
         if call == self.fail_at.load(Ordering::Relaxed) {
+            if request.data["n"] == 2 {
+                // As of a writer of `scribbled` that was killed.
+                let state = Path::new(&request.context.state_dir);
+                std::fs::write(state.join(".qjail-tmp-9e971fab-0"), "by the pl").unwrap();
+            }
             return Err(PluginError::new(format!(
                 "step {} fails as told",
                 request.data["n"]
@@ -450,6 +456,10 @@ fn a_crash_in_the_middle_is_repaired_wherever_the_journal_ends() {
             .unwrap()
             .path();
         let text = std::fs::read(&journal).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&text).contains("s3cret"),
+            "what is only shown is in the journal"
+        );
         let last = text[..text.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
         // The record of the step that was running may be cut anywhere; all before it was on disk already.
         for cut in [
