@@ -117,7 +117,10 @@ fn resolve(index: usize, blocks: &[Block], wild: &[usize], left: &mut Left) -> R
         done: HashMap::new(),
         active: Vec::new(),
     };
-    let too_many = |s: &Statement| s.place.error("the jails of this file have too many parameters in all");
+    let too_many = |s: &Statement| {
+        s.place
+            .error("the jails of this file have too many parameters in all")
+    };
     if let Some(first) = wild.first().and_then(|w| blocks[*w].statements.first()) {
         // To compare the names takes time too, whether they fit or not.
         let rest = left.statements.checked_sub(wild.len());

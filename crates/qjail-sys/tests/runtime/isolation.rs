@@ -134,7 +134,8 @@ fn system_calls() {
         0,
         "unsharing what is no namespace"
     );
-    let fork = "perl -e 'my $child = fork() // die $!; exit unless $child; wait == $child and print \"forked\"'";
+    let fork =
+        "perl -e 'my $child = fork() // die $!; exit unless $child; wait == $child and print \"forked\"'";
     assert_eq!(jail.sh(fork), "forked");
     assert_eq!(jail.exec(&["unshare", "-U", "true"]).status.code(), Some(1));
 }
@@ -326,7 +327,10 @@ fn own_stack() {
         assert_eq!(said, "Operation not permitted", "{level} {number}");
     }
     // Other options go through: IP_TTL and IPV6_TCLASS.
-    assert_eq!((option(2, 0, 2), option(10, 41, 67)), ("set".into(), "set".into()));
+    assert_eq!(
+        (option(2, 0, 2), option(10, 41, 67)),
+        ("set".into(), "set".into())
+    );
     jail.stop();
     jail.nothing_is_left();
 
