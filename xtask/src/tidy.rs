@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     (
         "qjail-core",
         &[
+            "qjail-archive",
             "qjail-fs",
             "qjail-jailconf",
             "qjail-model",

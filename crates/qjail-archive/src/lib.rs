@@ -33,7 +33,7 @@ pub use detect::{Format, Looks, Undetected, detect};
 pub use entry::{EntryInfo, EntryKind};
 pub use error::{ArchiveError, EntryError};
 pub use extract::{Devices, ExtractOptions, Extracted, Progress, extract};
-pub use list::list;
+pub use list::{first_file, list};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! What is in an archive, without writing anything.
 
 use crate::decode::{DecodeOptions, with_input};
-use crate::entry::EntryInfo;
+use crate::entry::{EntryInfo, EntryKind};
 use crate::error::ArchiveError;
-use crate::reader::Reader;
+use crate::reader::{Entry, Reader};
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -28,5 +28,32 @@ pub fn list<R: Read + Send>(
             }
         }
         Ok(entries)
+    })
+}
+
+/// The first entry with its content, if it is a file of at most `limit` bytes.
+///
+/// # Errors
+/// As [`list`], as far as was read.
+pub fn first_file<R: Read + Send>(
+    archive: R,
+    options: &DecodeOptions,
+    limit: u64,
+) -> Result<Option<(EntryInfo, Vec<u8>)>, ArchiveError> {
+    with_input(archive, options, |input| {
+        let mut reader = Reader::new(input);
+        let first = reader.next()?;
+        let is_wanted = |e: &Entry| e.info.kind == EntryKind::File && e.info.size <= limit;
+        let Some(entry) = first.filter(is_wanted) else {
+            return Ok(None);
+        };
+        let mut content = Vec::new();
+        reader.data(&entry, |at, bytes| {
+            // What lies between is a hole.
+            content.resize(usize::try_from(at).unwrap_or_default(), 0);
+            content.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(Some((entry.info, content)))
     })
 }

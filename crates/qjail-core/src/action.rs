@@ -31,6 +31,13 @@ pub enum Action {
         /// What the shared base consists of: directories of the host and where a jail would see them.
         sources: Vec<ThickSource>,
     },
+    /// Unpack a jail's root from an archive.
+    Unpack {
+        /// The archive.
+        file: PathBuf,
+        /// Where the root is in it.
+        under: String,
+    },
     /// Write a jail's definition.
     WriteDefinition {
         /// The jail.
@@ -125,6 +132,9 @@ impl fmt::Display for Action {
         match self {
             Self::Step { what, .. } => f.write_str(&describe(what)),
             Self::MergeFlavor { flavor } => write!(f, "copy the files of flavor {flavor} into the jail"),
+            Self::Unpack { file, under } => {
+                write!(f, "unpack {} (of it: {under}) into the jail", file.display())
+            }
             Self::Thicken { .. } => write!(f, "copy the whole base into the jail"),
             Self::WriteDefinition { name, text } => {
                 write!(f, "write the definition of {name}")?;

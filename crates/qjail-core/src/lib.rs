@@ -23,6 +23,7 @@ pub use action::{Action, ThickSource};
 pub use engine::{Engine, Ui};
 pub use error::{Error, Kind, Result};
 pub use gather::PluginOptions;
+pub use ops::archived::FromArchive;
 pub use ops::change::{Change, What};
 pub use ops::command::Answer;
 pub use ops::config::{ConfigRequest, Configured};

@@ -141,8 +141,20 @@ impl Runner<'_> {
                     old: self.engine.definitions().read_text(&jail_name(name)?)?,
                 })
             }
+            Action::Unpack { .. } => self.was_there(&self.root_of_plan()),
             _ => Ok(Undo::Nothing),
         }
+    }
+
+    /// The jail's root directory, seen from the directory of jails.
+    fn root_of_plan(&self) -> At {
+        At::jails(self.places.jail.as_deref().unwrap_or_default())
+    }
+
+    fn unpack(&self, file: &Path, under: &str) -> Result<()> {
+        let (jails, path) = self.places.resolve(&self.root_of_plan())?;
+        jails.make_dirs(&path, 0o755, None)?;
+        self.engine.unpack(self.places, file, under)
     }
 
     /// Runs `action`.
@@ -151,6 +163,7 @@ impl Runner<'_> {
         match action {
             Action::Step { owner, what } => self.run_step(owner, what),
             Action::MergeFlavor { flavor } => flavor::merge(self.engine, self.places, flavor),
+            Action::Unpack { file, under } => self.unpack(file, under),
             Action::Thicken { sources } => flavor::thicken(self.engine, self.places, sources),
             Action::WriteDefinition { name, text } => self.set_definition(&jail_name(name)?, Some(text)),
             Action::RemoveDefinition { name } => self.set_definition(&jail_name(name)?, None),
@@ -240,6 +253,7 @@ impl Runner<'_> {
                 Action::WriteDefinition { name, .. } | Action::RemoveDefinition { name },
                 Undo::Definition { old },
             ) => self.set_definition(&jail_name(name)?, old.as_deref()),
+            (Action::Unpack { .. }, Undo::Nothing) => self.remove_tree(&self.root_of_plan()),
             (Action::MakeImage { file, .. }, _) => remove_image(file),
             (Action::AttachImage { image }, _) => {
                 Ok(self.engine.system.detach_image(&image.file, &image.at)?)

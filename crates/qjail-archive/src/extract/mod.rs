@@ -34,6 +34,8 @@ pub struct ExtractOptions {
     pub max_bytes: u64,
     /// Entries that are read at most.
     pub max_entries: u64,
+    /// Only what lies below this name is extracted, without it; all else is passed over. A hard link from below it must not leave it.
+    pub under: Option<RelPath>,
     /// What happens to device nodes.
     pub devices: Devices,
     /// How the archive is decoded.
@@ -46,6 +48,7 @@ impl Default for ExtractOptions {
         ExtractOptions {
             max_bytes: 64 << 30,
             max_entries: 10_000_000,
+            under: None,
             devices: Devices::Skip,
             decode: DecodeOptions::default(),
         }
@@ -153,7 +156,10 @@ impl Extraction<'_, '_, '_> {
 
     fn one(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let info = &entry.info;
-        let path = below(&info.path).map_err(|why| ArchiveError::entry(&info.path, why))?;
+        let whole = below(&info.path).map_err(|why| ArchiveError::entry(&info.path, why))?;
+        let Some(path) = self.wanted(whole) else {
+            return Ok(());
+        };
         let refused = |why| ArchiveError::entry(&info.path, why);
         match &info.kind {
             EntryKind::File => return self.file(entry, &path),
@@ -171,6 +177,14 @@ impl Extraction<'_, '_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The name below the part that is extracted; none where it is not part of that.
+    fn wanted(&self, path: RelPath) -> Option<RelPath> {
+        match &self.options.under {
+            None => Some(path),
+            Some(under) => stripped(&path, under),
+        }
     }
 
     fn file(&mut self, entry: &Entry, path: &RelPath) -> Result<(), ArchiveError> {
@@ -268,6 +282,9 @@ impl Extraction<'_, '_, '_> {
             why,
         };
         let from = below(target).map_err(|why| bad(why.to_string()))?;
+        let Some(from) = self.wanted(from) else {
+            return Err(bad("it lies outside of what is extracted".to_owned()));
+        };
         let found = self.root.metadata(&from).map_err(|e| bad(e.kind().to_string()))?;
         match found.map(|found| found.kind) {
             None => {
@@ -369,4 +386,12 @@ fn below(path: &Path) -> Result<RelPath, qjail_fs::PathError> {
         return Ok(RelPath::root());
     }
     RelPath::new(std::ffi::OsStr::from_bytes(&bytes[start..]))
+}
+
+fn stripped(path: &RelPath, prefix: &RelPath) -> Option<RelPath> {
+    let mut rest = path.components();
+    prefix
+        .components()
+        .all(|name| rest.next() == Some(name))
+        .then(|| rest.try_fold(RelPath::root(), |at, name| at.join(name).ok()))?
 }

@@ -9,7 +9,9 @@ use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{ArgMatches, Command};
-use qjail_core::{CreateRequest, Engine, Error, Job, Outcome, Plan, PluginOptions, Report, StopRequest};
+use qjail_core::{
+    CreateRequest, Engine, Error, FromArchive, Job, Outcome, Plan, PluginOptions, Report, StopRequest,
+};
 use qjail_model::{JailName, LimitChange, Limits, Selector, Size};
 use qjail_plugin_api::{CommandSpec, Options};
 use qjail_sys::ExecSpec;
@@ -121,6 +123,7 @@ impl Call<'_> {
             duplicate: number(o, "duplicate"),
             thick: o.is_on("thick"),
             image: size(o, "image")?,
+            archive: from_archive(o)?,
             params,
             limits: limits(&o.list("limit"))?,
             options: self.plugins.clone(),
@@ -357,6 +360,19 @@ fn plugin_command(engine: &Engine, style: Style, name: &str, matches: &ArgMatche
         style.message(note, None);
     }
     Ok(0)
+}
+
+fn from_archive(options: &Options) -> Result<Option<FromArchive>, Error> {
+    let zone = options.text("archive-zone").map(str::to_owned);
+    match (options.text("archive"), zone) {
+        (Some(""), _) => Err(Error::usage("--archive: the name is empty")),
+        (Some(archive), zone) => Ok(Some(FromArchive {
+            archive: archive.to_owned(),
+            zone,
+        })),
+        (None, Some(_)) => Err(Error::usage("--archive-zone: there is no --archive to look for")),
+        (None, None) => Ok(None),
+    }
 }
 
 fn size(options: &Options, name: &str) -> Result<Option<Size>, Error> {

@@ -104,6 +104,18 @@ fn create() -> CommandSpec {
         .of(ValueKind::Number),
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),
         ArgSpec::option(
+            "archive",
+            Some('a'),
+            "ARCHIVE",
+            "Take its root from this archive: a jail's name (the newest), a file's name among the archives, or a path",
+        ),
+        ArgSpec::option(
+            "archive-zone",
+            Some('A'),
+            "ZONE",
+            "Look among the archives of this zone; `nozone` is the default zone",
+        ),
+        ArgSpec::option(
             "image",
             Some('i'),
             "SIZE",
@@ -131,6 +143,10 @@ fn create() -> CommandSpec {
             (
                 "create -i 2g jail3",
                 "a jail with a file system of its own, which can fill nobody else's",
+            ),
+            (
+                "create -a web -n lo1 -4 192.168.1.5 web2",
+                "a jail with the files of the newest archive of web",
             ),
             ("create --dry-run jail2", "show what would be done"),
         ],

@@ -10,6 +10,7 @@ use crate::action::{Action, ThickSource, jails, staging};
 use crate::engine::{Engine, jail_info};
 use crate::flavor;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::ops::archived::{Archived, FromArchive};
 use crate::ops::image::{Image, image_file};
 use crate::places::{Places, rel};
 use crate::transaction::Plan;
@@ -34,6 +35,8 @@ pub struct CreateRequest {
     pub thick: bool,
     /// Give it a file system of its own, so large.
     pub image: Option<Size>,
+    /// Take its root from an archive instead of the template.
+    pub archive: Option<FromArchive>,
     /// Parameters of jail(8).
     pub params: Vec<(String, ParamValue)>,
     /// What its processes may use together.
@@ -89,9 +92,10 @@ impl Engine {
         let flavors = self.flavors(&places, request, &mut objections);
         let mut definition = self.draft(request, &flavors, &mut objections);
         objections.extend(self.against_limits(name, &definition.limits));
-        // Without a base there is nothing to measure, and that is told below.
-        if let (Some(size), Ok(template)) = (request.image, current_template(&places)) {
-            objections.extend(self.against_image(name, size, &places, &template)?);
+        let archived = request.archive.as_ref().map(|a| self.archived(a)).transpose()?;
+        definition.thick |= archived.as_ref().is_some_and(|a| a.thick);
+        if let Some(size) = request.image {
+            objections.extend(self.against_image(name, size, &places, archived.as_ref())?);
         }
         let question = Question {
             event: Event::Create,
@@ -106,7 +110,7 @@ impl Engine {
         apply_params(&mut definition.params, &gathered.params);
         definition.plugins.extend(gathered.keep.clone());
         self.check_params(name, &definition.params)?;
-        let steps = self.create_steps(&places, name, &definition, gathered)?;
+        let steps = self.create_steps(&places, name, &definition, gathered, archived)?;
         if self.dry_run {
             let mut planned = self
                 .planned
@@ -177,6 +181,12 @@ impl Engine {
         };
         let known: Vec<String> = list.iter().map(|(n, _)| n.clone()).collect();
         if request.flavors.is_empty() {
+            // What was archived had its flavors.
+            let known = if request.archive.is_some() {
+                Vec::new()
+            } else {
+                known
+            };
             return known.into_iter().filter(|n| n == "default").collect();
         }
         for name in &request.flavors {
@@ -220,6 +230,7 @@ impl Engine {
         name: &JailName,
         definition: &Definition,
         gathered: Gathered,
+        archived: Option<Archived>,
     ) -> Result<Plan> {
         let new = staging(name.as_str());
         let mut steps = Vec::new();
@@ -227,16 +238,24 @@ impl Engine {
         if leftover {
             steps.push(Action::own(Step::RemoveTree { at: jails(&new) }));
         }
+        // A thin jail from an archive needs the base too.
         let template = current_template(places)?;
         let image = definition.image.map(|size| (size, new_image(places, name)));
         if let Some((size, image)) = &image {
             steps.extend(make_image(*size, image, &new));
         }
-        steps.push(Action::own(Step::CopyTree {
-            from: template,
-            to: jails(&new),
-        }));
-        if definition.thick {
+        let has_base = archived.as_ref().is_some_and(|a| a.thick);
+        steps.push(match archived {
+            Some(archived) => Action::Unpack {
+                file: archived.file,
+                under: archived.under.to_string(),
+            },
+            None => Action::own(Step::CopyTree {
+                from: template,
+                to: jails(&new),
+            }),
+        });
+        if definition.thick && !has_base {
             steps.push(Action::Thicken {
                 sources: self.thick_sources(places, name, definition)?,
             });
@@ -383,7 +402,7 @@ fn unknown_flavor(name: &str, known: &[String]) -> Error {
 }
 
 /// The template of the zone's current base, found through the link `.base`.
-fn current_template(places: &Places) -> Result<At> {
+pub(crate) fn current_template(places: &Places) -> Result<At> {
     let jails_dir = places.open(Place::Jails)?;
     let link = rel(".base")?;
     let missing = || Error::new("no base is installed in this zone").hint("install one first: qjail install");

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use qjail_model::{Definition, JailName, Size};
-use qjail_plugin_api::{At, Place};
+use qjail_plugin_api::Place;
 use qjail_store::{Lock, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
-use crate::ops::create::jail_lock;
+use crate::ops::archived::{Archived, Held};
+use crate::ops::create::{current_template, jail_lock};
 use crate::places::{Places, rel};
 use crate::{Error, Result};
 
@@ -92,13 +93,13 @@ impl Engine {
         }
     }
 
-    /// What speaks against an image of this size for a jail from `template`.
+    /// What speaks against an image of this size for a jail from an archive, or from the template.
     pub(crate) fn against_image(
         &self,
         name: &JailName,
         size: Size,
         places: &Places,
-        template: &At,
+        archived: Option<&Archived>,
     ) -> Result<Vec<Error>> {
         let mut objections = Vec::new();
         let file = image_file(places, name);
@@ -108,15 +109,15 @@ impl Engine {
                     .hint("it belongs to no jail that qjail knows; move it away or choose another name"),
             );
         }
-        let counted = places
-            .open(Place::Jails)?
-            .tree_size(&rel(&template.path)?, &|| self.cancelled())?;
-        let files = counted.files.saturating_mul(PER_FILE);
-        let needed = counted.bytes.saturating_add(files).saturating_add(OVERHEAD);
+        let Some(held) = self.held_by_source(places, archived)? else {
+            return Ok(objections);
+        };
+        let files = held.files.saturating_mul(PER_FILE);
+        let needed = held.bytes.saturating_add(files).saturating_add(OVERHEAD);
         let in_mib = needed.div_ceil(1 << 20);
         if size.bytes() < needed {
             objections.push(
-                Error::new(format!("--image {size}: too small for what the template holds"))
+                Error::new(format!("--image {size}: too small for what comes into it"))
                     .hint(format!("give at least {in_mib}m")),
             );
         }
@@ -131,5 +132,22 @@ impl Engine {
             );
         }
         Ok(objections)
+    }
+
+    /// How much the archive or the template holds. Without a base there is nothing to measure, and that is told elsewhere.
+    fn held_by_source(&self, places: &Places, archived: Option<&Archived>) -> Result<Option<Held>> {
+        if let Some(archived) = archived {
+            return self.held(archived).map(Some);
+        }
+        let Ok(template) = current_template(places) else {
+            return Ok(None);
+        };
+        let counted = places
+            .open(Place::Jails)?
+            .tree_size(&rel(&template.path)?, &|| self.cancelled())?;
+        Ok(Some(Held {
+            files: counted.files,
+            bytes: counted.bytes,
+        }))
     }
 }
