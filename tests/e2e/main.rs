@@ -6,6 +6,7 @@ mod bad_input;
 mod boot;
 mod config;
 mod crash;
+mod create_archive;
 mod enter;
 mod image;
 mod import;

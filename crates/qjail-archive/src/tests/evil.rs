@@ -266,3 +266,68 @@ fn a_later_entry_takes_the_place_of_an_earlier_one() {
     assert_eq!(fs::metadata(s.inside("d")).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(fs::read_link(s.inside("p")).unwrap().to_str(), Some("a"));
 }
+
+/// A part of an archive, as [`crate::ExtractOptions::under`] asks for it.
+fn part(s: &Stage, tar: &[u8]) -> Result<crate::Extracted, ArchiveError> {
+    let options = crate::ExtractOptions {
+        under: Some(qjail_fs::RelPath::new("usr/jails/web").unwrap()),
+        ..crate::ExtractOptions::default()
+    };
+    let root = qjail_fs::Root::open(&s.inside("")).unwrap();
+    crate::extract(tar, &root, &options, &qjail_fs::never, &mut |_| {})
+}
+
+#[test]
+fn of_a_part_nothing_else_is_extracted() {
+    let s = Stage::new();
+    let tar = Tar::new()
+        .file("/usr/local/etc/control", "x")
+        .dir("/usr/jails/web/")
+        .file("/usr/jails/web/etc/a", "a")
+        .hard_link("/usr/jails/web/b", "/usr/jails/web/etc/a")
+        .file("/usr/jails/webmail/c", "c")
+        .file("usr/jails/web2", "d");
+    part(&s, &tar.end()).unwrap();
+    assert_eq!(fs::read_to_string(s.inside("b")).unwrap(), "a");
+    let mut names: Vec<_> = fs::read_dir(s.inside(""))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["b", "etc"]);
+}
+
+#[test]
+fn a_part_can_not_be_left() {
+    for (tar, word) in [
+        (
+            Tar::new().file("etc/a", "").hard_link("usr/jails/web/b", "etc/a"),
+            "outside of what is extracted",
+        ),
+        (Tar::new().file("usr/jails/web/../x", ""), "`..`"),
+        (Tar::new().symlink("usr/jails/web", "/etc"), "a directory stands"),
+        (
+            Tar::new()
+                .symlink("usr/jails/web/etc", "/etc")
+                .file("usr/jails/web/etc/x", ""),
+            "symbolic link",
+        ),
+    ] {
+        let s = Stage::new();
+        let e = part(&s, &tar.end()).unwrap_err().to_string();
+        assert!(e.contains(word), "{e}");
+    }
+}
+
+#[test]
+fn the_first_file_and_no_other() {
+    let first = |tar: Tar, limit| {
+        let found = crate::first_file(&tar.end()[..], &crate::DecodeOptions::default(), limit).unwrap();
+        found.map(|(entry, content)| (entry.path, String::from_utf8(content).unwrap()))
+    };
+    let two = || Tar::new().file("a", "content").file("b", "");
+    assert_eq!(first(two(), 7), Some(("a".into(), "content".to_owned())));
+    assert_eq!(first(two(), 6), None);
+    assert_eq!(first(Tar::new().dir("a").file("b", "x"), 6), None);
+    assert_eq!(first(Tar::new(), 6), None);
+}
