@@ -6,12 +6,23 @@ use std::time::{Duration, Instant};
 
 use qjail_tests::{Site, same, sh};
 
-/// Loop devices on files of the site, and its mounts.
+/// Loop devices on files of the site, and its mounts. A device stays as long as a copy of its mount lives on in the mount
+/// namespace of anybody else on this machine, which may be a moment.
 fn attached(site: &Site) -> String {
-    let script = format!(
-        "cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -F {root}; grep -F '{root}/var/lib/qjail/jails' /proc/mounts | grep ext4; true",
-        root = site.root.display()
-    );
+    let root = site.root.display();
+    let mounts = format!("grep -F '{root}/var/lib/qjail/jails' /proc/mounts | grep ext4; true");
+    let mounts = sh(&mounts, &site.root).ok().out;
+    let end = Instant::now() + Duration::from_secs(10);
+    while mounts.is_empty() && !devices(site).is_empty() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    devices(site) + &mounts
+}
+
+/// The files of the site that have a loop device.
+fn devices(site: &Site) -> String {
+    let root = site.root.display();
+    let script = format!("cat /sys/block/loop*/loop/backing_file 2>/dev/null | grep -F {root}; true");
     sh(&script, &site.root).ok().out
 }
 
@@ -85,12 +96,44 @@ fn a_start_that_fails_leaves_nothing_mounted() {
     let _ = site.qjail(&create).ok();
     assert_eq!(site.qjail(&["start", "a"]).code, 1);
     assert_eq!(attached(&site), "");
-    // The file is gone: that is told, and the jail can still be deleted by hand.
-    std::fs::rename(image(&site, "a"), site.root.join("a.img")).unwrap();
+    // The file is lost: that is told, and the jail can still be deleted.
+    std::fs::remove_file(image(&site, "a")).unwrap();
     assert!(site.qjail(&["start", "a"]).err.contains("a.img"));
-    std::fs::rename(site.root.join("a.img"), image(&site, "a")).unwrap();
     let _ = site.qjail(&["delete", "a"]).ok();
+    assert!(!site.jails().join("a").exists());
     assert_eq!(attached(&site), "");
+}
+
+/// While another mount namespace still has the file system, it is mounted again, and not a second one in the same file.
+#[test]
+fn a_file_never_has_two_file_systems_at_work() {
+    let site = Site::from_host();
+    let _ = site.qjail(&["create", "-i", "256m", "a"]).ok();
+    let _ = site.qjail(&["start", "a"]).ok();
+    let mut holder = std::process::Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sleep", "60"])
+        .spawn()
+        .unwrap();
+    let mounts = format!("/proc/{}/mounts", holder.id());
+    let holds = || {
+        std::fs::read_to_string(&mounts).unwrap_or_default()
+            != std::fs::read_to_string("/proc/mounts").unwrap()
+    };
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = site.qjail(&["stop", "a"]).ok();
+    assert!(holds(), "the copy of the mount is still there");
+    assert_eq!(devices(&site).lines().count(), 1);
+    let _ = site.qjail(&["start", "a"]).ok();
+    let again = devices(&site);
+    let _ = site.inside("a", "echo here > /root/file; sync");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let _ = site.qjail(&["stop", "a"]).ok();
+    assert_eq!(again.lines().count(), 1, "{again}");
+    assert_eq!(attached(&site), "");
+    let _ = site.qjail(&["start", "a"]).ok();
+    assert_eq!(site.inside("a", "cat /root/file"), "here");
+    let _ = site.qjail(&["stop", "a"]).ok();
 }
 
 #[test]

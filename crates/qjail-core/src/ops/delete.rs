@@ -24,12 +24,17 @@ impl Engine {
         let definition = self.definition(name)?;
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
         self.against_running(name, &places)?;
-        self.with_image(name, &definition, &places, || {
+        let delete = || {
             let objections = self.against_delete(name, with, &definition, &places)?;
             let plan = self.plan_delete(name, &definition, &places, objections)?;
             self.perform(&plan)?;
             Ok(plan)
-        })
+        };
+        match image_of(name, &definition, &places) {
+            // What is lost can still be deleted.
+            Some(image) if !image.file.is_file() => delete(),
+            _ => self.with_image(name, &definition, &places, delete),
+        }
     }
 
     fn against_running(&self, name: &JailName, places: &Places) -> Result<()> {

@@ -124,7 +124,12 @@ pub(super) fn attach(file: &Path, at: &Path) -> Result<()> {
         .write(true)
         .open(&file)
         .map_err(|e| error(&e))?;
-    let (device, path) = configure(&backing, &file).map_err(|e| error(&e))?;
+    // Copies of an earlier mount may live on in other mount namespaces for a while. With another device the file would have
+    // two file systems at work in it; the same device is the same file system.
+    let (device, path) = match configured(&file).map_err(|e| error(&e))? {
+        Some(known) => known,
+        None => configure(&backing, &file).map_err(|e| error(&e))?,
+    };
     mount(&path, &at, c"ext4", MountFlags::NODEV, None).map_err(|e| error(&io::Error::from(e)))?;
     // The mount has the device open by now.
     drop(device);
@@ -214,6 +219,25 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// The loop device that has `file` behind it already, open, and its path.
+fn configured(file: &Path) -> io::Result<Option<(File, CString)>> {
+    for entry in std::fs::read_dir("/sys/block")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix("loop").and_then(|n| n.parse::<u32>().ok());
+        let has_it = |n: &u32| backing_file(&format!("{MAJOR}{n}")).as_deref() == Some(file);
+        let Some(number) = number.filter(has_it) else {
+            continue;
+        };
+        let path = format!("/dev/loop{number}");
+        let device = OpenOptions::new().read(true).write(true).open(&path)?;
+        // While it is open it keeps its file; until now it may have let go.
+        if has_it(&number) {
+            return Ok(Some((device, CString::new(path)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// A loop device with `backing` behind it, open, and its path.
