@@ -5,6 +5,7 @@
 mod bad_input;
 mod boot;
 mod config;
+mod config_net;
 mod crash;
 mod create_archive;
 mod enter;
@@ -21,4 +22,5 @@ mod plugins;
 mod rename;
 mod ssh;
 mod sysvipc;
+mod vnet;
 mod zones;

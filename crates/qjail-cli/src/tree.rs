@@ -178,7 +178,7 @@ fn check(kind: ValueKind, text: &str) -> Result<String, String> {
     match kind {
         ValueKind::Text => Ok(text.to_owned()),
         ValueKind::Jail => is::<JailName>(text),
-        ValueKind::Address if text == "auto" => Ok(text.to_owned()),
+        ValueKind::Address if matches!(text, "auto" | "none") => Ok(text.to_owned()),
         ValueKind::Address => is::<AddrSpec>(text),
         ValueKind::Network => is::<Network>(text),
         ValueKind::Interface => interface(text),

@@ -71,7 +71,7 @@ pub enum ArgKind {
 pub enum ValueKind {
     /// A jail name, see [`qjail_model::JailName`].
     Jail,
-    /// `[IF|]ADDR[/LEN]` or `auto`.
+    /// `[IF|]ADDR[/LEN]`, or `auto` for a free one, or `none`.
     Address,
     /// `ADDR/LEN`.
     Network,

@@ -7,10 +7,12 @@ use qjail_plugin_api::model::{AddrSpec, Family, Network};
 use qjail_plugin_api::{HookRequest, Objection, PluginError};
 
 use crate::start::shares;
-use crate::world::{ADDRESS_PARAMS, Used, World};
+use crate::world::{ADDRESS_PARAMS, Used, World, is_vnet};
 
 /// The word for "a free address of the interface's network".
 const AUTO: &str = "auto";
+/// The word for "no address".
+pub(crate) const NONE: &str = "none";
 
 /// How far `--duplicate` looks for a free address where no network bounds it.
 const ROW: usize = 1 << 16;
@@ -55,7 +57,8 @@ impl Wish {
             .flat_map(|(id, (key, family))| {
                 let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
                 let texts = if given.is_empty() { params.list(key) } else { given };
-                texts.into_iter().map(move |t| (family, t.trim().to_owned()))
+                let texts = texts.into_iter().filter(|t| t != NONE);
+                texts.map(move |t| (family, t.trim().to_owned()))
             });
         Self {
             interface: interface.map(str::to_owned),
@@ -75,6 +78,7 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
     let mut work = Work {
         world,
         row: request.duplicate,
+        vnet: is_vnet(&request.jail.params),
         used: world.used(&request.jail.name),
         refused: BTreeSet::new(),
         choice: Choice {
@@ -98,6 +102,8 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
 struct Work<'a> {
     world: &'a World,
     row: bool,
+    /// The jail has a network stack of its own: its addresses need not be in a network of the host's.
+    vnet: bool,
     used: Vec<Used>,
     /// Interfaces that were refused already.
     refused: BTreeSet<String>,
@@ -146,7 +152,18 @@ impl Work<'_> {
     }
 
     fn check_interface(&mut self, name: &str) {
-        if self.refused.contains(name) || self.world.is_for_jails(name) {
+        let fits = if self.vnet {
+            World::is_for_vnet
+        } else {
+            World::is_for_jails
+        };
+        if self.refused.contains(name) {
+            return;
+        }
+        if fits(self.world, name) {
+            if self.vnet && !self.world.freebsd && !self.world.is_for_jails(name) {
+                self.check_member(name);
+            }
             return;
         }
         self.refused.insert(name.to_owned());
@@ -156,6 +173,23 @@ impl Work<'_> {
             None => Objection::new(format!("there is no interface {name}")).hint(networks_hint(self.world)),
         };
         self.choice.objections.push(objection);
+    }
+
+    /// An interface that is put on a bridge for a jail must not have addresses: they would not be reached any more.
+    fn check_member(&mut self, name: &str) {
+        let addresses = self
+            .world
+            .interface(name)
+            .map(|i| i.addresses.as_slice())
+            .unwrap_or_default();
+        let global = |n: &&Network| !matches!(n.addr, IpAddr::V6(a) if a.is_unicast_link_local());
+        if let Some(first) = addresses.iter().find(global) {
+            self.refused.insert(name.to_owned());
+            self.object(
+                format!("{name} has the address {first} of the host, which would be cut off on a bridge"),
+                format!("make a bridge with that address and put {name} on it, then name the bridge"),
+            );
+        }
     }
 
     fn auto(&mut self, family: Family, interface: &str) {
@@ -189,7 +223,7 @@ impl Work<'_> {
         let networks = self.networks(interface, first.family());
         let found = match networks.iter().find(|n| n.contains(first.addr)) {
             Some(network) => self.free_in(network, Some(first.addr)),
-            None if self.world.freebsd => row(first.addr).take(ROW).find(|a| self.is_free(*a)),
+            None if self.world.freebsd || self.vnet => row(first.addr).take(ROW).find(|a| self.is_free(*a)),
             None => return self.outside(&first, interface, &networks),
         };
         match found {
@@ -239,7 +273,7 @@ impl Work<'_> {
                 ),
                 None => self.take(spec),
             },
-            None if self.world.freebsd => {
+            None if self.world.freebsd || self.vnet => {
                 if let Some(network) = networks.first() {
                     self.choice
                         .warnings
@@ -344,7 +378,7 @@ fn networks_hint(world: &World) -> String {
     }
     let names: Vec<&str> = world.declared.keys().map(String::as_str).collect();
     format!(
-        "give one of these with -n: {}; or make one with qjail net create",
+        "give one of these: {}; or make one with qjail net create",
         names.join(", ")
     )
 }

@@ -1,4 +1,5 @@
-//! Networks for jails: `net create`, `net list`, `net delete`, and the options `-n`, `-4` and `-6` of `create`.
+//! Networks for jails: `net create`, `net list`, `net delete`, the options `-n`, `-4` and `-6` of `create`, and `-c`, `-4`,
+//! `-6`, `-v`, `-V` and `-w` of `config`.
 //!
 //! A network is an interface that qjail keeps: a bridge on Linux, a cloned interface on FreeBSD. It is written to
 //! `[plugin.net.interfaces.NAME]` of `qjail.toml` and made again at a start when it is missing. Addresses of jails are
@@ -12,7 +13,9 @@
 
 mod choose;
 mod command;
+mod config;
 mod create;
+mod hosts;
 mod settings;
 mod start;
 #[cfg(test)]
@@ -34,16 +37,18 @@ impl Plugin for Net {
         let about = "Networks and addresses of jails";
         Manifest {
             commands: vec![net()],
-            extends: vec![Extension {
-                command: "create".to_owned(),
-                heading: "Network".to_owned(),
-                args: create_options(),
-            }],
+            extends: vec![
+                extension("create", create_options()),
+                extension("config", config_options()),
+            ],
             hooks: vec![
                 HookSpec::new(Event::Create, Point::Pre),
+                HookSpec::new(Event::Config, Point::Pre),
                 HookSpec::new(Event::Start, Point::Pre),
             ],
-            params: ["interface", "ip4.addr", "ip6.addr"].map(str::to_owned).to_vec(),
+            params: ["interface", "ip4.addr", "ip6.addr", "vnet", "devfs_ruleset"]
+                .map(str::to_owned)
+                .to_vec(),
             ..Manifest::new("net", env!("CARGO_PKG_VERSION"), about)
         }
     }
@@ -51,6 +56,7 @@ impl Plugin for Net {
     fn resolve(&self, host: &Host<'_>, request: &HookRequest) -> Result<Resolved, PluginError> {
         match request.event {
             Event::Create => create::resolve(host, request),
+            Event::Config => config::resolve(host, request),
             _ => Ok(Resolved::default()),
         }
     }
@@ -58,6 +64,7 @@ impl Plugin for Net {
     fn validate(&self, host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
         match request.event {
             Event::Create => create::validate(host, request),
+            Event::Config => config::validate(host, request),
             Event::Start => start::validate(host, request),
             _ => Ok(Vec::new()),
         }
@@ -66,6 +73,7 @@ impl Plugin for Net {
     fn plan(&self, host: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
         match request.event {
             Event::Create => create::plan(host, request),
+            Event::Config => config::plan(host, request),
             Event::Start => start::plan(host, request),
             _ => Ok(Plan::default()),
         }
@@ -101,6 +109,47 @@ fn create_options() -> Vec<ArgSpec> {
         interface.of(ValueKind::Interface),
         address("ip4", '4', "IPv4"),
         address("ip6", '6', "IPv6"),
+    ]
+}
+
+fn extension(command: &str, args: Vec<ArgSpec>) -> Extension {
+    Extension {
+        command: command.to_owned(),
+        heading: "Network".to_owned(),
+        args,
+    }
+}
+
+fn config_options() -> Vec<ArgSpec> {
+    let address = |id, letter, family| {
+        let help = format!(
+            "Its {family} addresses instead of those it has, each [IF|]ADDR[/LEN] or `auto`; `none` takes them away"
+        );
+        ArgSpec::option(id, Some(letter), "ADDR,…", &help)
+            .of(ValueKind::Address)
+            .delimited(',')
+    };
+    vec![
+        ArgSpec::option(
+            "interface",
+            Some('c'),
+            "IF",
+            "The interface of its addresses, which move there",
+        )
+        .of(ValueKind::Interface),
+        address("ip4", '4', "IPv4"),
+        address("ip6", '6', "IPv6"),
+        ArgSpec::flag("vnet", Some('v'), "A network stack of its own, which its root configures")
+            .conflicts(&["no-vnet"]),
+        ArgSpec::flag("no-vnet", Some('V'), "No network stack of its own"),
+        ArgSpec::option(
+            "vnet-interface",
+            Some('w'),
+            "IF",
+            "With a network stack of its own: the bridge that it is on, or the interface that gets a bridge for it",
+        )
+        .of(ValueKind::Interface)
+        .conflicts(&["interface", "no-vnet"]),
     ]
 }
 

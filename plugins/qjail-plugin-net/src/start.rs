@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use qjail_plugin_api::model::AddrSpec;
 use qjail_plugin_api::{HookRequest, Host, Objection, Plan, PluginError, Step};
 
-use crate::world::{World, interfaces_of, specs};
+use crate::world::{World, interfaces_of, is_vnet, specs};
 
 /// What would make the start fail or disturb others.
 pub(crate) fn validate(host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
@@ -17,6 +17,7 @@ pub(crate) fn validate(host: &Host<'_>, request: &HookRequest) -> Result<Vec<Obj
     let running: BTreeSet<String> = host.running()?.into_iter().collect();
     let mut objections: Vec<Objection> = interfaces_of(&request.jail)
         .iter()
+        .filter(|name| !(is_vnet(&request.jail.params) && world.is_for_vnet(name)))
         .filter_map(|name| missing(&world, &request.jail.name, name))
         .collect();
     let default = request.jail.params.text("interface");
@@ -104,8 +105,7 @@ pub(crate) fn plan(host: &Host<'_>, request: &HookRequest) -> Result<Plan, Plugi
 /// of its own shares nothing.
 fn shared(world: &World, request: &HookRequest) -> Vec<String> {
     let params = &request.jail.params;
-    let vnet = params.is_on("vnet") || params.text("vnet") == Some("new");
-    if !world.freebsd || vnet {
+    if !world.freebsd || is_vnet(params) {
         return Vec::new();
     }
     let default = params.text("interface");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use qjail_plugin_api::model::{AddrSpec, Family, Network};
+use qjail_plugin_api::model::{AddrSpec, Family, Network, Params};
 use qjail_plugin_api::{Context, Host, Interface, JailInfo, PluginError};
 
 use crate::settings::{Declared, declared};
@@ -60,6 +60,11 @@ impl World {
     pub(crate) fn is_for_jails(&self, name: &str) -> bool {
         self.interface(name)
             .map_or(self.declared.contains_key(name), |i| i.for_jails)
+    }
+
+    /// Whether a jail with a network stack of its own can be on the interface: a bridge, or one that gets a bridge.
+    pub(crate) fn is_for_vnet(&self, name: &str) -> bool {
+        self.is_for_jails(name) || self.interface(name).is_some_and(|i| i.name != "lo")
     }
 
     /// The host's interface that has, or when it is made again will have, the address.
@@ -123,6 +128,11 @@ pub(crate) fn interfaces_of(jail: &JailInfo) -> BTreeSet<String> {
     named
         .chain(jail.params.text("interface").map(str::to_owned))
         .collect()
+}
+
+/// Whether a jail has a network stack of its own.
+pub(crate) fn is_vnet(params: &Params) -> bool {
+    params.is_on("vnet") || params.text("vnet") == Some("new")
 }
 
 /// Whether two networks share addresses.

@@ -47,7 +47,7 @@ fn the_interface_is_found() {
     several.settings = json!({ "interfaces": { "lo1": { "addresses": ["192.168.1.1/28"] }, "lo2": { "addresses": ["10.1.0.1/24"] } } });
     let told = refused(&several, &four);
     assert!(
-        told.contains("several") && told.contains("-n: lo1, lo2"),
+        told.contains("several") && told.contains("these: lo1, lo2"),
         "{told}"
     );
     let none = World {

@@ -1,6 +1,7 @@
 //! The plugin as the host calls it, on both systems.
 
 mod command;
+mod config;
 mod create;
 mod start;
 

@@ -10,7 +10,8 @@ use qjail_model::{AddrSpec, Network, Params};
 use super::links::{self, Link};
 use super::names::{self, HostEnds, Mac};
 use super::netlink::Netlink;
-use super::{MARK, inside, plain, requests};
+use super::{MARK, inside, member, plain, requests};
+use crate::params::is_vnet;
 use crate::{Result, SysError, addresses};
 
 /// Connects the jails of one state directory.
@@ -41,6 +42,8 @@ struct Gateway {
 /// All of a jail's network.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wiring {
+    /// The jail's root has the say in its network stack.
+    vnet: bool,
     ports: Vec<Port>,
     gateways: Vec<Gateway>,
 }
@@ -60,17 +63,49 @@ impl JailNetwork {
     pub(in super::super) fn wire(&self, pid: i32, jail: &str, params: &Params) -> Result<()> {
         let fail = |e: io::Error| SysError::new(format!("connect {jail} to the network"), plain(&e));
         let mut netlink = Netlink::open().map_err(fail)?;
+        let turn = is_vnet(params).then(|| member::Turn::wait(&self.state_dir));
+        let turn = turn.transpose().map_err(fail)?;
+        let wired = self.wire_in_turn(&mut netlink, turn.as_ref(), pid, jail, params);
+        if let (Err(_), Some(turn)) = (&wired, &turn) {
+            // The first failure is told; what could not be removed now is found by `cleanup`.
+            let _ = member::leave(&mut netlink, turn);
+        }
+        wired
+    }
+
+    fn wire_in_turn(
+        &self,
+        netlink: &mut Netlink,
+        turn: Option<&member::Turn>,
+        pid: i32,
+        jail: &str,
+        params: &Params,
+    ) -> Result<()> {
+        let fail = |e: io::Error| SysError::new(format!("connect {jail} to the network"), plain(&e));
         let ends = HostEnds::of(&self.state_dir, jail);
-        let all = links::all(&mut netlink).map_err(fail)?;
-        let wiring = plan(jail, &addresses::of_jail(jail, params)?, &all, &ends)?;
+        let mut wanted = addresses::of_jail(jail, params)?;
+        let mut also = Vec::new();
+        if let Some(turn) = turn {
+            for (interface, _) in &mut wanted {
+                *interface = member::bridge_for(netlink, turn, jail, interface)?.name;
+            }
+            if let Some(interface) = params.text("interface") {
+                also.push(member::bridge_for(netlink, turn, jail, interface)?.name);
+            }
+        }
+        let all = links::all(netlink).map_err(fail)?;
+        let wiring = Wiring {
+            vnet: turn.is_some(),
+            ..plan(jail, &wanted, &also, &all, &ends)?
+        };
         if all.iter().any(|l| ends.contains(&l.name)) {
             // Of a jail that was killed: its network may take a moment to be gone.
-            remove_ends(&mut netlink, &ends).map_err(fail)?;
+            remove_ends(netlink, &ends).map_err(fail)?;
         }
-        let made = self.connect(&mut netlink, pid, jail, &wiring);
+        let made = self.connect(netlink, pid, jail, &wiring);
         if made.is_err() {
             // The first failure is told; what could not be removed now is found by `cleanup`.
-            let _ = remove_ends(&mut netlink, &ends);
+            let _ = remove_ends(netlink, &ends);
         }
         made
     }
@@ -104,7 +139,16 @@ impl JailNetwork {
     pub(in super::super) fn unwire(&self, jail: &str) -> Result<()> {
         let fail = |e: io::Error| SysError::new(format!("disconnect {jail} from the network"), plain(&e));
         let mut netlink = Netlink::open().map_err(fail)?;
-        remove_ends(&mut netlink, &HostEnds::of(&self.state_dir, jail)).map_err(fail)
+        remove_ends(&mut netlink, &HostEnds::of(&self.state_dir, jail)).map_err(fail)?;
+        if !links::all(&mut netlink)
+            .map_err(fail)?
+            .iter()
+            .any(member::is_made)
+        {
+            return Ok(());
+        }
+        let turn = member::Turn::wait(&self.state_dir).map_err(fail)?;
+        member::leave(&mut netlink, &turn).map_err(fail)
     }
 }
 
@@ -123,16 +167,27 @@ fn remove_ends(netlink: &mut Netlink, ends: &HostEnds) -> io::Result<()> {
     }
 }
 
-fn plan(jail: &str, wanted: &[(String, AddrSpec)], all: &[Link], ends: &HostEnds) -> Result<Wiring> {
+/// `also`: bridges that the jail is on even without an address there.
+fn plan(
+    jail: &str,
+    wanted: &[(String, AddrSpec)],
+    also: &[String],
+    all: &[Link],
+    ends: &HostEnds,
+) -> Result<Wiring> {
     let mut wiring = Wiring::default();
     for (interface, spec) in wanted {
         let at = match wiring.ports.iter().position(|p| p.bridge.name == *interface) {
             Some(at) => at,
             None => {
                 let bridge = find_bridge(jail, interface, all)?;
-                wiring
-                    .ports
-                    .push(new_port(jail, bridge, spec, wiring.ports.len(), ends)?);
+                wiring.ports.push(new_port(
+                    jail,
+                    bridge,
+                    &spec.addr.to_string(),
+                    wiring.ports.len(),
+                    ends,
+                )?);
                 wiring.ports.len() - 1
             }
         };
@@ -151,6 +206,16 @@ fn plan(jail: &str, wanted: &[(String, AddrSpec)], all: &[Link], ends: &HostEnds
             });
         }
     }
+    for name in also {
+        if !wiring.ports.iter().any(|p| p.bridge.name == *name) {
+            let bridge = find_bridge(jail, name, all)?;
+            let number = wiring.ports.len();
+            // The name of the host's end stands for the jail and its state directory.
+            wiring
+                .ports
+                .push(new_port(jail, bridge, &ends.name(number), number, ends)?);
+        }
+    }
     Ok(wiring)
 }
 
@@ -162,7 +227,7 @@ fn find_bridge<'a>(jail: &str, interface: &str, all: &'a [Link]) -> Result<&'a L
     }
 }
 
-fn new_port(jail: &str, bridge: &Link, spec: &AddrSpec, number: usize, ends: &HostEnds) -> Result<Port> {
+fn new_port(jail: &str, bridge: &Link, salt: &str, number: usize, ends: &HostEnds) -> Result<Port> {
     if number >= names::MOST_BRIDGES {
         let attempt = format!("connect {jail} to {}", bridge.name);
         return Err(SysError::new(
@@ -174,7 +239,7 @@ fn new_port(jail: &str, bridge: &Link, spec: &AddrSpec, number: usize, ends: &Ho
         bridge: bridge.clone(),
         host: ends.name(number),
         inside: format!("eth{number}"),
-        mac: names::jail_mac(jail, &bridge.name, &spec.addr.to_string()),
+        mac: names::jail_mac(jail, &bridge.name, salt),
         addresses: Vec::new(),
     })
 }
@@ -233,7 +298,9 @@ fn configure(wiring: &Wiring) -> std::result::Result<(), Failure> {
     requests::set_up(&mut netlink, index_of("lo")?).map_err(|e| ("bring up lo".to_owned(), e))?;
     for port in &wiring.ports {
         let index = index_of(&port.inside)?;
-        settle_ip6(port).map_err(|e| (format!("set up IPv6 on {}", port.inside), e))?;
+        if !wiring.vnet {
+            settle_ip6(port).map_err(|e| (format!("set up IPv6 on {}", port.inside), e))?;
+        }
         requests::set_up(&mut netlink, index).map_err(|e| (format!("bring up {}", port.inside), e))?;
         for address in &port.addresses {
             requests::add_address(&mut netlink, index, *address)
@@ -295,7 +362,13 @@ mod tests {
             .map(|text| text.parse::<AddrSpec>().unwrap())
             .map(|spec| (spec.interface.clone().unwrap(), spec))
             .collect();
-        plan("jail1", &wanted, all, &HostEnds::of(Path::new("/state"), "jail1"))
+        plan(
+            "jail1",
+            &wanted,
+            &[],
+            all,
+            &HostEnds::of(Path::new("/state"), "jail1"),
+        )
     }
 
     #[test]

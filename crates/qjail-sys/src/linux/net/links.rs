@@ -25,6 +25,8 @@ pub(super) struct Link {
     pub(super) mac: Vec<u8>,
     pub(super) mtu: u32,
     pub(super) up: bool,
+    /// The number of the interface that it is a part of, a bridge for instance; 0 for none.
+    pub(super) master: u32,
     pub(super) addresses: Vec<Network>,
 }
 
@@ -83,6 +85,7 @@ fn link(payload: &[u8]) -> Option<Link> {
             libc::IFLA_IFNAME => link.name = text(value),
             libc::IFLA_IFALIAS => link.alias = text(value),
             libc::IFLA_ADDRESS => link.mac = value.to_vec(),
+            libc::IFLA_MASTER => link.master = number(value)?,
             libc::IFLA_MTU => link.mtu = number(value)?,
             libc::IFLA_LINKINFO => link.kind = kind(value),
             _ => {}

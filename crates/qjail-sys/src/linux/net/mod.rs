@@ -11,6 +11,7 @@ mod bridge;
 mod inside;
 mod jail;
 mod links;
+mod member;
 mod names;
 mod netlink;
 mod requests;

@@ -82,6 +82,14 @@ pub(super) fn set_alias(netlink: &mut Netlink, name: &str, alias: &str) -> io::R
     netlink.change(RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// Makes an interface a member of a bridge.
+pub(super) fn set_master(netlink: &mut Netlink, index: u32, bridge: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes = vec![LinkAttribute::Controller(bridge)];
+    netlink.change(RouteNetlinkMessage::SetLink(message), 0)
+}
+
 pub(super) fn set_up(netlink: &mut Netlink, index: u32) -> io::Result<()> {
     let mut message = up(LinkMessage::default());
     message.header.index = index;
