@@ -1,26 +1,23 @@
 //! How each action is run, what must be remembered before it, and how it is undone. All of it idempotent.
 
+mod calls;
+mod files;
+
 use std::path::Path;
 use std::time::Duration;
 
-use qjail_fs::{CopyOptions, IfExists as FsIfExists, RelPath, Root, WriteOptions};
 use qjail_model::{JailName, Network};
-use qjail_plugin_api::{At, IfExists, Place, RcChange, Step, StepRequest};
-use qjail_sys::{ExecSpec, InterfaceChange, StopOptions};
+use qjail_plugin_api::{At, Place, RcChange, Step};
+use qjail_sys::{InterfaceChange, StopOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{Action, is_staging};
 use crate::engine::Engine;
 use crate::flavor;
-use crate::places::{Places, rel};
+use crate::places::Places;
 use crate::{Error, Result};
-
-/// The largest file whose old content is kept for undo.
-const KEEP_LIMIT: u64 = 4 << 20;
-
-/// How long a command may take that a step runs in a jail.
-const IN_JAIL_LIMIT: Duration = Duration::from_secs(60);
+use files::{OldFile, move_file, remove_file, remove_image};
 
 /// What was there before an action, as far as undoing needs it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,15 +43,6 @@ pub(crate) enum Undo {
     Rc { old: Option<String> },
     /// A definition with this text, or none.
     Definition { old: Option<String> },
-}
-
-/// A file as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OldFile {
-    content: Vec<u8>,
-    mode: u32,
-    uid: u32,
-    gid: u32,
 }
 
 impl Undo {
@@ -311,76 +299,6 @@ impl Runner<'_> {
         }
     }
 
-    fn was_there(&self, at: &At) -> Result<Undo> {
-        let there = at.path.is_empty() || {
-            let (root, path) = self.places.resolve(at)?;
-            root.metadata(&path)?.is_some()
-        };
-        Ok(if there { Undo::There } else { Undo::Nothing })
-    }
-
-    /// How many directories [`Step::MakeDir`] is going to make.
-    fn missing_dirs(&self, at: &At) -> Result<Undo> {
-        let (root, path) = self.places.resolve(at)?;
-        let mut missing = 0;
-        let mut next = Some(path).filter(|p| !p.is_root());
-        while let Some(path) = next.filter(|p| !p.is_root()) {
-            match root.metadata(&path) {
-                Ok(Some(_)) => break,
-                Ok(None) => missing += 1,
-                Err(e) if e.is_not_found() => missing += 1,
-                Err(e) => return Err(e.into()),
-            }
-            next = path.parent();
-        }
-        Ok(match missing {
-            0 => Undo::There,
-            n => Undo::Missing { above: n - 1 },
-        })
-    }
-
-    fn old_file(&self, at: &At) -> Result<Option<OldFile>> {
-        let (root, path) = self.places.resolve(at)?;
-        let Some(meta) = root.metadata(&path)? else {
-            return Ok(None);
-        };
-        let content = root.read(&path, KEEP_LIMIT)?;
-        Ok(Some(OldFile {
-            content,
-            mode: meta.mode & 0o7777,
-            uid: meta.uid,
-            gid: meta.gid,
-        }))
-    }
-
-    fn old_link(&self, at: &At) -> Result<Option<String>> {
-        let (root, path) = self.places.resolve(at)?;
-        if root.metadata(&path)?.is_none() {
-            return Ok(None);
-        }
-        let target = root.read_link(&path)?;
-        target
-            .into_string()
-            .map(Some)
-            .map_err(|t| Error::new(format!("{at}: the link's target {} is not UTF-8", t.display())))
-    }
-
-    fn remember_removed(&self, at: &At) -> Result<Undo> {
-        let (root, path) = self.places.resolve(at)?;
-        let is_link = root
-            .metadata(&path)?
-            .is_some_and(|m| m.kind == qjail_fs::Kind::Link);
-        if is_link {
-            Ok(Undo::Link {
-                old: self.old_link(at)?,
-            })
-        } else {
-            Ok(Undo::File {
-                old: self.old_file(at)?,
-            })
-        }
-    }
-
     fn interface_change(&self, name: &str, addresses: &[Network]) -> Result<InterfaceChange> {
         let all = self.engine.system.interfaces()?;
         let now = all.iter().find(|i| i.name == name);
@@ -393,246 +311,6 @@ impl Runner<'_> {
             created: now.is_none(),
             added,
         })
-    }
-
-    fn make_dir(&self, at: &At, mode: u32) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        root.make_dirs(&path, mode, None)?;
-        Ok(())
-    }
-
-    fn write_file(&self, at: &At, content: &str, mode: Option<u32>, if_exists: IfExists) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        let if_exists = match if_exists {
-            IfExists::Replace => FsIfExists::Replace,
-            IfExists::Keep => FsIfExists::Keep,
-            IfExists::Fail => FsIfExists::Fail,
-        };
-        // A crash of the program removes the staging directory as a whole; against a loss of power nothing in it is flushed.
-        let sync = !self.in_staging(at);
-        root.write(
-            &path,
-            content.as_bytes(),
-            &WriteOptions {
-                mode,
-                if_exists,
-                sync,
-                ..WriteOptions::default()
-            },
-        )?;
-        Ok(())
-    }
-
-    fn remove_file(&self, at: &At) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        root.remove_file(&path)?;
-        Ok(())
-    }
-
-    fn copy_tree(&self, from: &At, to: &At) -> Result<()> {
-        let source = self.places.open_dir(from)?;
-        let (root, path) = self.places.resolve(to)?;
-        root.make_dirs(&path, 0o755, None)?;
-        let target = root.open_dir(&path)?;
-        let cancelled = || self.engine.cancelled();
-        let options = CopyOptions {
-            cancelled: &cancelled,
-            ..CopyOptions::default()
-        };
-        qjail_fs::copy_tree(&source, &target, &options)?;
-        Ok(())
-    }
-
-    fn remove_tree(&self, at: &At) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        root.remove_tree(&path, &qjail_fs::never)?;
-        Ok(())
-    }
-
-    /// Removes a directory that a step made, and those above it that it made too; one that something was put into since
-    /// stays.
-    fn remove_empty_dirs(&self, at: &At, above: usize) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        let mut next = Some(path);
-        for _ in 0..=above {
-            let Some(path) = next else { return Ok(()) };
-            match root.remove_dir(&path) {
-                Err(e)
-                    if e.io()
-                        .is_some_and(|e| e.kind() == std::io::ErrorKind::DirectoryNotEmpty) =>
-                {
-                    return Ok(());
-                }
-                // It was not reached, or is gone already; one above it may be there.
-                Err(e) if e.is_not_found() => {}
-                other => drop(other?),
-            }
-            next = path.parent();
-        }
-        Ok(())
-    }
-
-    fn rename(&self, from: &At, to: &At) -> Result<()> {
-        let (root, source, target) = self.both(from, to)?;
-        let renamed_before = root.metadata(&source)?.is_none() && root.metadata(&target)?.is_some();
-        if renamed_before {
-            return Ok(());
-        }
-        Ok(root.rename_no_replace(&source, &root, &target)?)
-    }
-
-    fn rename_back(&self, from: &At, to: &At) -> Result<()> {
-        let (root, source, target) = self.both(from, to)?;
-        if root.metadata(&source)?.is_some() || root.metadata(&target)?.is_none() {
-            return Ok(());
-        }
-        Ok(root.rename_no_replace(&target, &root, &source)?)
-    }
-
-    fn both(&self, from: &At, to: &At) -> Result<(Root, RelPath, RelPath)> {
-        if from.place != to.place {
-            return Err(Error::new(format!(
-                "rename {from} to {to}: both must be in the same place"
-            )));
-        }
-        Ok((self.places.open(from.place)?, rel(&from.path)?, rel(&to.path)?))
-    }
-
-    /// Takes away what a writer left that was killed in the middle.
-    fn remove_leftovers(&self, at: &At) -> Result<()> {
-        let (root, path) = self.places.resolve(at)?;
-        match root.remove_leftovers(&path) {
-            Err(e) if e.is_not_found() => Ok(()),
-            other => Ok(other?),
-        }
-    }
-
-    fn restore_file(&self, at: &At, old: Option<&OldFile>) -> Result<()> {
-        let Some(old) = old else {
-            return self.remove_file(at);
-        };
-        let (root, path) = self.places.resolve(at)?;
-        let options = WriteOptions {
-            mode: Some(old.mode),
-            owner: Some((old.uid, old.gid)),
-            ..WriteOptions::default()
-        };
-        root.write(&path, &old.content, &options)?;
-        Ok(())
-    }
-
-    /// Brings back every file that is not as it was; one failure does not keep the others from being brought back.
-    fn restore_files(&self, files: &[At], old: &[Option<OldFile>]) -> Result<()> {
-        let errors = files
-            .iter()
-            .zip(old)
-            .filter_map(|(at, old)| self.restore_changed(at, old.as_ref()).err());
-        Error::all(errors.collect()).map_or(Ok(()), Err)
-    }
-
-    fn restore_changed(&self, at: &At, old: Option<&OldFile>) -> Result<()> {
-        self.remove_leftovers(at)?;
-        match self.old_file(at) {
-            Ok(now) if now.as_ref() == old => Ok(()),
-            _ => self.restore_file(at, old),
-        }
-    }
-
-    fn run_in_jail(&self, argv: &[String], user: Option<&str>) -> Result<()> {
-        let name = self.jail_of_plan()?;
-        let spec = ExecSpec {
-            argv: argv.to_vec(),
-            user: user.map(str::to_owned),
-            ..ExecSpec::default()
-        };
-        let log = self.engine.layout.console_log(&name);
-        let system = &self.engine.system;
-        match system.exec_logged(name.as_str(), &spec, &log, IN_JAIL_LIMIT)? {
-            0 => Ok(()),
-            status => Err(
-                Error::new(format!("{} in {name}: exit status {status}", argv.join(" ")))
-                    .hint(format!("what it said is in {}", log.display())),
-            ),
-        }
-    }
-
-    fn undo_in_jail(&self, undo: &[String], user: Option<&str>) -> Result<()> {
-        let runs = || Ok::<_, Error>(self.engine.system.find(self.jail_of_plan()?.as_str())?.is_some());
-        if undo.is_empty() || !runs()? {
-            return Ok(());
-        }
-        self.run_in_jail(undo, user)
-    }
-
-    fn jail_of_plan(&self) -> Result<JailName> {
-        match self.places.jail.as_deref().filter(|j| !is_staging(j)) {
-            Some(name) => jail_name(name),
-            None => Err(Error::new(
-                "the plan runs a command in a jail, but it is not about one that runs",
-            )),
-        }
-    }
-
-    fn restore_link(&self, at: &At, old: Option<&str>) -> Result<()> {
-        self.remove_leftovers(at)?;
-        let (root, path) = self.places.resolve(at)?;
-        match old {
-            Some(target) => Ok(root.replace_symlink(target, &path)?),
-            None => {
-                root.remove_file(&path)?;
-                Ok(())
-            }
-        }
-    }
-
-    fn call_plugin(&self, owner: &str, op: &str, data: &Value, undo: bool) -> Result<()> {
-        let settings = self.engine.settings()?.plugin(owner);
-        let request = StepRequest {
-            op: op.to_owned(),
-            data: data.clone(),
-            jail_root: self.places.jail_root(),
-            context: self.places.context(self.engine.system.os(), settings, false),
-        };
-        let port = self.engine.port(owner);
-        let registry = &self.engine.registry;
-        let answer = if undo {
-            registry.undo(owner, &port, &request)
-        } else {
-            registry.step(owner, &port, &request)
-        };
-        Ok(answer?)
-    }
-}
-
-/// A file that is not there has been removed before, or there was none.
-fn remove_file(file: &Path) -> Result<()> {
-    match std::fs::remove_file(file) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::new(format!("remove {}: {e}", file.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes the file of an image jail, and the directory of such files when it was the last.
-fn remove_image(file: &Path) -> Result<()> {
-    remove_file(file)?;
-    if let Some(dir) = file.parent() {
-        // Others are in it, or it is gone.
-        let _ = std::fs::remove_dir(dir);
-    }
-    Ok(())
-}
-
-/// A file that is not there has been moved before, or there was none.
-fn move_file(from: &Path, to: &Path) -> Result<()> {
-    match std::fs::rename(from, to) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(format!(
-            "rename {} to {}: {e}",
-            from.display(),
-            to.display()
-        ))),
-        _ => Ok(()),
     }
 }
 
