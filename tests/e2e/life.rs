@@ -233,6 +233,27 @@ fn duplicates_count_up_and_pass_over_what_is_taken() {
 }
 
 #[test]
+fn duplicates_never_use_an_address_twice_where_a_name_exists() {
+    let site = Site::from_host();
+    let bridge = site.bridge();
+    let _ = site.qjail(&["net", "create", &bridge, &site.network()]).ok();
+    let _ = site
+        .qjail(&["create", "-n", &bridge, "-4", &site.address(20), "w-002"])
+        .ok();
+    let first = site.address(5);
+    let args = ["create", "-d", "3", "-n", &bridge, "-4", &first, "w"];
+    let made = site.qjail(&args).refused(1, "w-002");
+    assert!(
+        made.out.contains("w-001") && made.out.contains("w-003"),
+        "{made:#?}"
+    );
+    let list = site.qjail(&["list", "w=", "-o", "name,ip"]).ok().out;
+    let rows: Vec<&str> = list.lines().skip(1).collect();
+    let row = |i: u32, host: u32| format!("w-{i:03}  {}", site.address(host));
+    assert_eq!(rows, [row(1, 5), row(2, 20), row(3, 6)]);
+}
+
+#[test]
 fn norun_jails_are_passed_over() {
     let site = Site::from_host();
     let _ = site.qjail(&["create", "a"]).ok();

@@ -19,6 +19,7 @@ mod locks;
 mod network;
 mod plans;
 mod plugins;
+mod power;
 mod rename;
 mod ssh;
 mod sysvipc;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use qjail_plugin_api::{Place, Step};
 use qjail_store::{Journal, Pending};
 use serde::{Deserialize, Serialize};
 
@@ -110,13 +111,53 @@ fn forward(
                 index,
                 undo: undo.clone(),
             },
-            undo.must_last(),
+            undo.must_last() || is_rename(action),
         )?;
         begun.push((index, undo));
         runner.run(action)?;
     }
+    // Once: with the record of the commit nobody undoes any more, and until then whatever is half there is undone.
+    flush(plan)?;
     journal.commit()?;
     Ok(())
+}
+
+/// A name may be on disk before the record of its change: then nobody would know what to change back.
+fn is_rename(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Step {
+            what: Step::Rename { .. },
+            ..
+        }
+    )
+}
+
+/// Brings to disk what the plan has made, as far as its steps have not done so themselves.
+fn flush(plan: &Plan) -> Result<()> {
+    if plan.undoable().any(|action| leaves_files(plan, action)) {
+        plan.places.open(Place::Jails)?.flush_file_system()?;
+    } else if plan.undoable().any(is_rename) {
+        plan.places.open(Place::Jails)?.flush_names()?;
+    }
+    Ok(())
+}
+
+/// Whether an action makes files that it does not flush one by one. What happens in a running jail is the jail's own.
+fn leaves_files(plan: &Plan, action: &Action) -> bool {
+    match action {
+        Action::MergeFlavor { .. } | Action::Thicken { .. } => true,
+        Action::Step { what, .. } => match what {
+            Step::CopyTree { .. } => true,
+            Step::Plugin { .. } => !plan.undoable().any(is_of_a_run),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_of_a_run(action: &Action) -> bool {
+    matches!(action, Action::StartJail { .. } | Action::StopJail { .. })
 }
 
 fn finish(runner: &Runner<'_>, plan: &Plan, journal: Journal) -> Result<()> {

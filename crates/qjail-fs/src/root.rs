@@ -82,6 +82,23 @@ impl Root {
         })
     }
 
+    /// Writes to disk whatever the file system of the root still holds in memory; see [`qjail_os::flush_file_system`].
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn flush_file_system(&self) -> Result<()> {
+        qjail_os::flush_file_system(self.fd.as_fd())
+            .map_err(|e| self.error("flush", &RelPath::root(), e.into()))
+    }
+
+    /// Makes the names directly in the root last.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn flush_names(&self) -> Result<()> {
+        qjail_os::flush_names(self.fd.as_fd()).map_err(|e| self.error("flush", &RelPath::root(), e.into()))
+    }
+
     /// The directory's descriptor.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,6 +1,6 @@
 //! What Linux and FreeBSD spell differently about files, on borrowed descriptors.
 //!
-//! Copying data the cheapest way, file flags, extended attributes, device numbers, which mount a file is on, a sealed
+//! Copying data the cheapest way, file flags, extended attributes, device numbers, which mount a file is on, flushing a file system, a sealed
 //! copy of the running program, loading a shared object by its descriptor. This crate and `qjail-sys` are the only places
 //! where the operating system's name may stand in the code.
 //!
@@ -13,6 +13,7 @@
 mod attributes;
 mod copy;
 mod fflags;
+mod flush;
 mod info;
 mod library;
 mod memory;
@@ -25,6 +26,7 @@ pub use fflags::{
     FileFlagError, format_file_flags, parse_file_flags, set_file_flags, set_file_flags_at,
     supports_file_flags,
 };
+pub use flush::{flush_file_system, flush_names};
 pub use info::{FileInfo, MountId, info, info_at, mount_id, same_mount};
 pub use library::{STATIC_PROGRAM, load_library};
 pub use memory::physical_memory;

@@ -99,7 +99,7 @@ fn create() -> CommandSpec {
             "duplicate",
             Some('d'),
             "N",
-            "Make N jails NAME-001, …, with addresses counting up",
+            "Make N jails NAME-001, …, with addresses counting up, names and addresses in use passed over; each jail is made wholly or not at all, and those made before one that fails stay",
         )
         .of(ValueKind::Number),
         ArgSpec::flag("thick", None, "Give it its own full copy of the base"),

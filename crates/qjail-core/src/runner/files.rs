@@ -112,7 +112,7 @@ impl Runner<'_> {
             IfExists::Keep => FsIfExists::Keep,
             IfExists::Fail => FsIfExists::Fail,
         };
-        // A crash of the program removes the staging directory as a whole; against a loss of power nothing in it is flushed.
+        // The staging directory is removed as a whole when it does not get that far, and flushed as a whole when it does.
         let sync = !self.in_staging(at);
         root.write(
             &path,
