@@ -46,6 +46,16 @@ fn addresses_and_interfaces_change_with_the_jails_hosts() {
     );
     let again = site.qjail(&["config", "-4", &site.address(5), "web"]).ok();
     assert_eq!(again.out, "Already set to these addresses. web\n");
+    // Both at once: neither overwrites what the other has changed.
+    let _ = site
+        .qjail(&["config", "-4", &site.address(6), "-n", "www", "web"])
+        .ok();
+    let hosts = std::fs::read_to_string(site.jails().join("www/etc/hosts")).unwrap();
+    assert!(
+        hosts.contains(&format!("{}\twww\n", site.address(6))) && !hosts.contains(&site.address(5)),
+        "{hosts}"
+    );
+    let _ = site.qjail(&["config", "-n", "web", "www"]).ok();
 
     let there = format!("10.63.{}.7", site.number % 250);
     let moved = site.qjail(&["config", "-c", &second, "-4", &there, "web"]).ok();

@@ -248,7 +248,7 @@ impl Engine {
             notes: gathered.notes,
         };
         if let Some(new) = new {
-            let renaming = self.plan_rename(name, new, &mut definition, places)?;
+            let renaming = self.plan_rename(name, new, &mut definition, places, &plan.steps)?;
             plan.steps.extend(renaming.steps);
             plan.commit.extend(renaming.commit);
             plan.cleanup.extend(renaming.cleanup);

@@ -91,13 +91,14 @@ impl Engine {
         Ok(objections)
     }
 
-    /// Writes the new name into `definition`, and tells what else is to be done.
+    /// Writes the new name into `definition`, and tells what else is to be done after the steps `before`.
     pub(crate) fn plan_rename(
         &self,
         name: &JailName,
         new: &JailName,
         definition: &mut Definition,
         places: &Places,
+        before: &[Action],
     ) -> Result<Renaming> {
         if definition.params.text("host.hostname") == Some(name.as_str()) {
             definition.params.set("host.hostname", new.as_str());
@@ -106,7 +107,7 @@ impl Engine {
         let root = places.open(Place::Jails)?;
         if root.metadata(&rel(name.as_str())?)?.is_some() {
             if self.system.os() == "linux" {
-                names_inside(places, name, new, &mut renaming);
+                names_inside(places, name, new, before, &mut renaming);
             }
             if let Some(image) = image_of(name, definition, places) {
                 let from = image.file.clone();
@@ -145,7 +146,13 @@ impl Engine {
 
 /// The files of a Linux jail that say its name, as `create` wrote them. What the jail's root has put in their place is
 /// left alone, and nothing is followed: a warning tells.
-fn names_inside(places: &Places, name: &JailName, new: &JailName, renaming: &mut Renaming) {
+fn names_inside(
+    places: &Places,
+    name: &JailName,
+    new: &JailName,
+    before: &[Action],
+    renaming: &mut Renaming,
+) {
     let root = match places.open(Place::Jail) {
         Ok(root) => root,
         Err(e) => return renaming.warnings.push(left("its directory", &e)),
@@ -155,12 +162,24 @@ fn names_inside(places: &Places, name: &JailName, new: &JailName, renaming: &mut
             "etc/hostname" => (text.trim() == name.as_str()).then(|| format!("{new}\n")),
             _ => in_hosts(&text, name.as_str(), new.as_str()),
         };
-        match read(&root, path) {
+        let written = before.iter().rev().find_map(|action| written(action, path));
+        match written.map_or_else(|| read(&root, path), |text| Ok(Some(text.to_owned()))) {
             Ok(text) => renaming
                 .steps
                 .extend(text.and_then(changed).map(|t| write(path, t))),
             Err(e) => renaming.warnings.push(left(path, &e)),
         }
+    }
+}
+
+/// What a step is going to write into a file of the jail.
+fn written<'a>(action: &'a Action, path: &str) -> Option<&'a str> {
+    match action {
+        Action::Step {
+            what: Step::WriteFile { at, content, .. },
+            ..
+        } if *at == At::jail(path) => Some(content),
+        _ => None,
     }
 }
 
