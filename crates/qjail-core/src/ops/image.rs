@@ -78,7 +78,12 @@ impl Engine {
 
     /// Unmounts what commands that were cut off left mounted, as far as nobody is at it.
     pub(crate) fn release_images(&self) {
-        for (name, definition) in self.all() {
+        // A definition that can not be read is told by those who need it.
+        let defined = self.definitions().list().unwrap_or_default();
+        let defined = defined
+            .into_iter()
+            .filter_map(|(name, definition)| Some((name, definition.ok()?)));
+        for (name, definition) in defined {
             let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
             let Some(image) = image_of(&name, &definition, &places) else {
                 continue;
