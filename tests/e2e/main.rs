@@ -16,6 +16,7 @@ mod isolation;
 mod life;
 mod limits;
 mod locks;
+mod log;
 mod network;
 mod plans;
 mod plugins;

@@ -6,6 +6,7 @@
 mod commands;
 mod globals;
 mod help;
+mod record;
 mod render;
 mod setup;
 mod spec;
@@ -78,5 +79,14 @@ fn try_run(
         Ok(matches) => matches,
         Err(e) => return Ok(help::clap_error(&e, early.json)),
     };
-    commands::dispatch(engine, &parser, &core, &matches, early)
+    let record = record::Record::of(&engine, early, &matches, args);
+    let result = commands::dispatch(engine, &parser, &core, &matches, early);
+    if let Some(Err(e)) = record.map(|r| r.write(&result)) {
+        let style = Style {
+            json: early.json,
+            quiet: early.quiet,
+        };
+        style.error(&e.hint("the command is not in the log; nothing else is wrong"));
+    }
+    result
 }

@@ -210,6 +210,7 @@ fn describe(step: &Step) -> String {
         Step::RcConf { variable, change } => describe_rc(variable, change),
         Step::RunInJail { argv, about, .. } => format!("{about}: in the jail: {}", argv.join(" ")),
         Step::RememberFiles { files } => format!("remember {}, to be able to undo", join(files)),
+        Step::SwitchLog { on } => format!("switch the log of commands {}", if *on { "on" } else { "off" }),
         Step::Plugin { plugin, about, .. } => format!("{plugin}: {about}"),
     }
 }

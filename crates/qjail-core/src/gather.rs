@@ -209,6 +209,7 @@ fn check_paths(step: &Step) -> Result<()> {
         | Step::RcConf { .. }
         | Step::RunInJail { .. }
         | Step::RememberFiles { .. }
+        | Step::SwitchLog { .. }
         | Step::Plugin { .. } => &[],
     };
     paths.iter().try_for_each(|at| rel(&at.path).map(drop))

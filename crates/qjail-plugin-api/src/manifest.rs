@@ -10,7 +10,7 @@ use crate::{CommandSpec, Extension, HookSpec};
 pub const API_VERSION: &str = "1.0.0";
 
 /// What this host can do beyond the plain operations; a plugin asks for them in [`Manifest::needs`].
-pub const CAPABILITIES: [&str; 7] = [
+pub const CAPABILITIES: [&str; 8] = [
     "commands/1",
     "extends/1",
     "hooks/1",
@@ -18,6 +18,7 @@ pub const CAPABILITIES: [&str; 7] = [
     "mounts/1",
     "run-in-jail/1",
     "remember-files/1",
+    "log/1",
 ];
 
 /// Everything the host knows of a plugin before it calls it.

@@ -226,6 +226,11 @@ pub enum Step {
         /// The files. One that is a link, a FIFO or a directory ends the plan before anything is changed.
         files: Vec<At>,
     },
+    /// Switch the log of commands on or off: the setting `log`, which belongs to qjail. Needs the capability `log/1`.
+    SwitchLog {
+        /// Whether commands are logged from now on.
+        on: bool,
+    },
     /// Call the plugin back: what no other step describes.
     Plugin {
         /// The plugin; filled in by the host.

@@ -66,7 +66,8 @@ fn step(manifest: &Manifest, step: &mut Step) -> Result<(), String> {
         | Step::RunInJail { .. }
         | Step::EnsureInterface { .. }
         | Step::RemoveInterface { .. }
-        | Step::RcConf { .. } => Ok(()),
+        | Step::RcConf { .. }
+        | Step::SwitchLog { .. } => Ok(()),
     }
 }
 

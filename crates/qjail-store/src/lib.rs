@@ -26,6 +26,6 @@ pub use error::{Error, Result};
 pub use journal::{Journal, Pending};
 pub use layout::{Layout, Os};
 pub use lock::{Holder, Lock, Wait, base_lock, jail_lock};
-pub use log::append_log;
+pub use log::{LogLine, append_log, read_log};
 pub use settings::Settings;
 pub use time::{format_time, now, parse_time, stamp};

@@ -30,6 +30,9 @@ pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<Comma
     plan.steps.extend(after);
     plan.cleanup = cleanup;
     plan.warnings.extend(unverified(&wanted, &known));
+    if request.options.is_on("log") {
+        plan.commit.push(Step::SwitchLog { on: true });
+    }
     Ok(CommandReply { plan, output: None })
 }
 

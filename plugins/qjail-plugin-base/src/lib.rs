@@ -146,6 +146,11 @@ fn install_spec() -> CommandSpec {
             "A MANIFEST that names the archive's SHA-256",
         )
         .of(ValueKind::Path),
+        ArgSpec::flag(
+            "log",
+            Some('l'),
+            "Switch the log of commands on: /var/log/qjail.log",
+        ),
     ];
     CommandSpec {
         name: "install".to_owned(),

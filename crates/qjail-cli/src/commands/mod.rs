@@ -3,6 +3,7 @@
 mod config;
 mod import;
 mod list;
+mod log;
 mod params;
 
 use std::ffi::OsString;
@@ -21,7 +22,15 @@ use crate::render::{Style, line};
 use crate::{help, setup, tree};
 
 /// Commands that make a zone, or have nothing to do with one.
-const ZONELESS: [&str; 5] = ["install", "import", "plugins", "completions", "help"];
+const ZONELESS: [&str; 7] = [
+    "install",
+    "import",
+    "log",
+    "logmsg",
+    "plugins",
+    "completions",
+    "help",
+];
 
 /// A parsed command line on its way.
 struct Call<'a> {
@@ -83,6 +92,8 @@ pub(crate) fn dispatch(
         "delete" => call.delete(),
         "config" => call.config(),
         "import" => call.import(),
+        "log" => call.log(),
+        "logmsg" => call.logmsg(),
         "plugins" => call.plugins(sub, spec),
         "completions" => Ok(call.completions(parser)),
         _ => help::show(parser, &call.options.list("command"), style.json).map(|()| 0),

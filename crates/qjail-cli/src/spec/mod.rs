@@ -3,6 +3,7 @@
 mod boot;
 pub(crate) mod config;
 pub(crate) mod import;
+mod log;
 
 use qjail_plugin_api::{ArgKind, ArgSpec, CommandSpec, Example, ValueKind};
 
@@ -30,6 +31,8 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
         delete(),
         config::config(),
         import::import(),
+        log::log(),
+        log::logmsg(),
         plugins(),
         completions(),
         help(),

@@ -11,6 +11,7 @@ pub(crate) mod enter;
 pub(crate) mod image;
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod log;
 pub(crate) mod many;
 pub(crate) mod publish;
 pub(crate) mod rename;

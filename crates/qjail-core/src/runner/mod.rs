@@ -19,6 +19,9 @@ use crate::places::Places;
 use crate::{Error, Result};
 use files::{OldFile, move_file, remove_file, remove_image};
 
+/// The setting that says whether commands are logged.
+const LOG: &str = "log";
+
 /// What was there before an action, as far as undoing needs it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "was", rename_all = "kebab-case")]
@@ -78,6 +81,9 @@ impl Runner<'_> {
             },
             Step::Setting { path, .. } => Undo::Setting {
                 old: self.engine.settings()?.get(&setting_path(owner, path)),
+            },
+            Step::SwitchLog { .. } => Undo::Setting {
+                old: self.engine.settings()?.get(&[LOG]),
             },
             Step::EnsureInterface { name, addresses } => Undo::Interface {
                 change: self.interface_change(name, addresses)?,
@@ -215,6 +221,9 @@ impl Runner<'_> {
             Step::Setting { path, value } => self
                 .engine
                 .change_setting(&setting_path(owner, path), value.as_ref()),
+            Step::SwitchLog { on } => self
+                .engine
+                .change_setting(&[LOG.to_owned()], Some(&Value::Bool(*on))),
             Step::EnsureInterface { name, addresses } => {
                 system.ensure_interface(name, addresses)?;
                 Ok(())
@@ -277,6 +286,9 @@ impl Runner<'_> {
             (Step::Setting { path, .. }, Undo::Setting { old }) => self
                 .engine
                 .change_setting(&setting_path(owner, path), old.as_ref()),
+            (Step::SwitchLog { .. }, Undo::Setting { old }) => {
+                self.engine.change_setting(&[LOG.to_owned()], old.as_ref())
+            }
             // Another jail may be on it by now; it is declared, so it stays.
             (Step::EnsureInterface { .. }, _) if self.is_of_a_jail() => Ok(()),
             (Step::EnsureInterface { name, .. }, Undo::Interface { change }) => {
