@@ -154,14 +154,15 @@ fn follow(
     let attempt = || "run it".to_owned();
     let mut open = true;
     let mut copy = |buffer: &mut [u8]| match rustix::io::read(output, &mut *buffer) {
-        Ok(0) => false,
+        Ok(0) => Said::Last,
         Ok(n) => {
             if let Some(log) = log.as_mut() {
                 let _ = log.write_all(&buffer[..n]);
             }
-            true
+            Said::Something
         }
-        Err(error) => error == rustix::io::Errno::AGAIN || error == rustix::io::Errno::INTR,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Said::Nothing,
+        Err(_) => Said::Last,
     };
     let mut buffer = [0; 4096];
     loop {
@@ -171,7 +172,7 @@ fn follow(
             return Err(Failure::new(attempt(), "it took too long"));
         }
         if open && wrote && !spoke {
-            open = copy(&mut buffer);
+            open = copy(&mut buffer) != Said::Last;
             continue;
         }
         if !spoke {
@@ -181,9 +182,25 @@ fn follow(
             .receive::<Reply>()
             .attempt(attempt)?
             .map(|(reply, _)| reply);
+        // Its last words may have come together with its end; what it left behind and goes on is not waited for.
+        let mut left = LAST_WORDS;
+        while left > 0 && copy(&mut buffer) == Said::Something {
+            left -= 1;
+        }
         return Ok(ended(reply)?.unwrap_or(0));
     }
 }
+
+/// What one look at the output of a command found.
+#[derive(PartialEq, Eq)]
+enum Said {
+    Something,
+    Nothing,
+    Last,
+}
+
+/// How many buffers are read after the end of a command: as much as a pipe holds (pipe(7)).
+const LAST_WORDS: usize = 16;
 
 /// Whether the process of a holder was gone in time, and with it everything in its pid namespace.
 fn gone(holder: &Holder, limit: Duration) -> Result<bool, Failure> {
