@@ -108,6 +108,10 @@ fn a_typo_in_a_definition_is_named_and_hurts_no_other_jail() {
         1,
         "{bad:#?}"
     );
+    let shown = site
+        .qjail(&["config", "-d", "bad"])
+        .refused(1, "bad.toml: line 2, column 1");
+    assert!(shown.err.contains("hint: mend that file"), "{shown:#?}");
     let again = site.qjail(&["create", "bad"]).refused(1, "already exists");
     assert_eq!(again.out, "");
     // Not even a running jail is lost by it.

@@ -379,3 +379,18 @@ fn jails_can_be_made_to_wait_for_each_other() {
     let _ = site.qjail(&["config", "--unset", "depend", "app"]).ok();
     assert!(!definition(&site, "app").contains("depend"));
 }
+
+#[test]
+fn an_argument_with_control_characters_is_told_on_one_line() {
+    let site = Site::from_host();
+    let _ = site.qjail(&["create", "a"]).ok();
+    let refused = site
+        .qjail(&["config", "--param", "host.hostname=a\nb\u{1b}[2J", "a"])
+        .refused(2, "control character");
+    assert_eq!(refused.err.lines().count(), 2, "{refused:#?}");
+    assert!(
+        refused.err.contains("host.hostname=a\\nb\\u{1b}[2J"),
+        "{refused:#?}"
+    );
+    assert!(!refused.err.contains('\u{1b}'), "{refused:#?}");
+}

@@ -22,6 +22,11 @@ fn every_changing_command_shows_its_plan_and_changes_nothing() {
         ),
         (&["create", "--thick", "new"], "copy the whole base into the jail"),
         (&["start", "down"], "start jail down (/bin/sh /etc/rc)"),
+        (&["config", "-m", "down"], "write the definition of down: manual"),
+        (
+            &["config", "-r", "--param", "depend=up", "down"],
+            "write the definition of down: norun; depend = up",
+        ),
         (&["stop", "up"], "stop jail up"),
         (&["stop", "--force", "up"], "kill jail up"),
         (&["restart", "up"], "stop jail up"),

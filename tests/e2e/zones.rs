@@ -44,6 +44,10 @@ fn a_zone_has_a_base_and_jails_of_its_own() {
     assert!(elsewhere.err.contains("add -z web"), "{elsewhere:#?}");
     let _ = site.qjail(&["-z", "web", "config", "-m", "b"]).ok();
     let _ = site.qjail(&["config", "-n", "c", "b", "-z", "web"]).ok();
+    let down = site
+        .qjail(&["-z", "web", "exec", "c", "--", "id"])
+        .refused(125, "Jail is not running");
+    assert!(down.err.contains("hint: qjail -z web start c"), "{down:#?}");
     let _ = site.qjail(&["-z", "web", "start", "c"]).ok();
     assert_eq!(
         site.qjail(&["-z", "web", "exec", "c", "--", "hostname"]).ok().out,

@@ -36,9 +36,9 @@ impl Style {
         if self.json {
             return eline(&error_value(error).to_string());
         }
-        eline(&format!("qjail: {error}"));
+        eline(&one_line(&format!("qjail: {error}")));
         match &error.hint {
-            Some(hint) => eline(&format!("hint: {hint}")),
+            Some(hint) => eline(&one_line(&format!("hint: {hint}"))),
             None if error.kind == Kind::Usage => eline("hint: qjail help COMMAND explains a command"),
             None => {}
         }
@@ -210,4 +210,17 @@ pub(crate) fn row_value(row: &Row, path: &str) -> Value {
         "limits": d.limits,
         "params": d.params,
     })
+}
+
+/// Arguments, and names that a jail's root gave to files, may hold newlines and a terminal's control sequences.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }

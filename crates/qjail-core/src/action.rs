@@ -141,9 +141,13 @@ impl fmt::Display for Action {
                 let definition = Definition::parse(text).unwrap_or_default();
                 let limits = Some(definition.limits).filter(|l| !l.is_empty());
                 let params = definition.params;
-                let params: Vec<String> = params
-                    .iter()
-                    .map(|(key, value)| format!("{key} = {value}"))
+                let flags = [("manual", definition.manual), ("norun", definition.norun)];
+                let flags = flags.into_iter().filter(|(_, on)| *on);
+                let depend = Some(definition.depend).filter(|d| !d.is_empty());
+                let params: Vec<String> = flags
+                    .map(|(flag, _)| flag.to_owned())
+                    .chain(depend.map(|d| format!("depend = {}", join(&d))))
+                    .chain(params.iter().map(|(key, value)| format!("{key} = {value}")))
                     .chain(limits.map(|l| format!("limits {l}")))
                     .collect();
                 if params.is_empty() {

@@ -121,6 +121,9 @@ impl From<qjail_store::Error> for Error {
         let error = Self::new(&e);
         match &e {
             qjail_store::Error::Busy { .. } => error.hint("wait until it has ended, and try again"),
+            qjail_store::Error::Definition(_) => {
+                error.hint("mend that file; the other jails are not affected")
+            }
             e if e.is_no_space() => error.hint("free some space there and try again; nothing was changed"),
             _ => error,
         }

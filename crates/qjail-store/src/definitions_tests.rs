@@ -138,6 +138,36 @@ fn a_file_without_end_is_refused() {
 }
 
 #[test]
+fn a_fifo_or_a_device_is_refused_at_once() {
+    let (dir, d) = store();
+    d.save(&name("web"), &Definition::new()).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        dir.path().join("fifo.toml"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("/dev/null", dir.path().join("null.toml")).unwrap();
+    for odd in ["fifo", "null"] {
+        let e = d.load(&name(odd)).unwrap_err().to_string();
+        assert!(
+            e.ends_with(&format!("{odd}.toml: it is not a regular file")),
+            "{e}"
+        );
+    }
+    assert_eq!(
+        d.list()
+            .unwrap()
+            .iter()
+            .filter(|(_, found)| found.is_ok())
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn leftovers_of_a_cut_off_writer_are_cleared_and_not_followed() {
     let (dir, d) = store();
     fs::write(dir.path().join("victim"), "untouched").unwrap();

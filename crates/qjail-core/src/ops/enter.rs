@@ -16,9 +16,12 @@ impl Engine {
         let definition = self.definition(name)?;
         self.require_own(name, &self.places(definition.zone.as_ref(), None))?;
         if self.system.find(name.as_str())?.is_none() {
+            let zone = definition
+                .zone
+                .map_or(String::new(), |zone| format!(" -z {zone}"));
             return Err(
                 Error::new(format!("Error: Jail is not running and it has to be. {name}"))
-                    .hint(format!("qjail start {name}")),
+                    .hint(format!("qjail{zone} start {name}")),
             );
         }
         self.system
