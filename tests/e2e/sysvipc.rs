@@ -156,6 +156,20 @@ fn one_kind_of_three() {
 }
 
 #[test]
+fn a_change_of_one_kind_that_does_not_go_with_the_others_is_refused() {
+    let site = Site::shared();
+    let _ = site.qjail(&["create", "ipcx", "--sysvipc", "new"]).ok();
+    let before = std::fs::read_to_string(site.definition("ipcx")).unwrap();
+    let refused = site
+        .qjail(&["config", "--param", "sysvsem=inherit", "ipcx"])
+        .refused(1, "sysvshm can not be `new` while sysvsem is `inherit`");
+    assert!(refused.err.contains("\nhint: "), "{refused:#?}");
+    assert_eq!(std::fs::read_to_string(site.definition("ipcx")).unwrap(), before);
+    let _ = site.qjail(&["config", "--param", "sysvsem=disable", "ipcx"]).ok();
+    let _ = site.qjail(&["delete", "ipcx"]).ok();
+}
+
+#[test]
 fn what_can_not_be_is_refused_before_anything_is_made() {
     let site = Site::shared();
     let mixed = [

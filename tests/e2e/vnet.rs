@@ -34,6 +34,17 @@ impl Drop for Wire {
     }
 }
 
+fn host_addresses(interface: &str) -> String {
+    let line = format!("ip -o address show {interface}");
+    sh(&line, std::path::Path::new("/")).ok().out
+}
+
+fn is_up(interface: &str) -> bool {
+    let line = format!("ip -o link show {interface}");
+    let shown = sh(&line, std::path::Path::new("/")).ok().out;
+    shown.contains("UP")
+}
+
 fn ping(site: &Site, jail: &str, address: &str) -> Ran {
     site.qjail(&["exec", jail, "--", "ping", "-c1", "-W2", address])
 }
@@ -66,6 +77,11 @@ fn two_jails_on_a_card_reach_each_other_and_the_host_beyond() {
         host_interfaces().contains(&format!("qv-{}", wire.card)),
         "the card is on a bridge of its own"
     );
+    assert_eq!(
+        host_addresses(&format!("qv-{}", wire.card)),
+        "",
+        "the host itself does not become a part of that network"
+    );
 
     let _ = site.qjail(&["stop", "one"]).ok();
     let _ = ping(&site, "two", &site.address(254)).ok();
@@ -74,7 +90,7 @@ fn two_jails_on_a_card_reach_each_other_and_the_host_beyond() {
         !host_interfaces().contains(&format!("qv-{}", wire.card)),
         "it went with the last jail"
     );
-    assert!(host_interfaces().contains(&wire.card), "the card is as before");
+    assert!(!is_up(&wire.card), "the card is as before");
     site.assert_no_trace();
 }
 
@@ -146,6 +162,29 @@ fn a_card_with_addresses_of_the_host_is_refused() {
         .refused(1, "would be cut off on a bridge");
     assert!(!host_interfaces().contains(&format!("qv-{}", wire.card)));
     site.assert_no_trace();
+}
+
+#[test]
+fn a_bridge_that_somebody_else_uses_stays() {
+    let site = Site::from_host();
+    let wire = Wire::to(&site, "192.0.2.254/24");
+    let bridge = format!("qv-{}", wire.card);
+    let root = std::path::Path::new("/");
+    let _ = sh(&format!("ip link set {} up", wire.card), root).ok();
+    let _ = site.qjail(&["create", "web"]).ok();
+    let _ = site.qjail(&["config", "-v", "-w", &wire.card, "web"]).ok();
+    let _ = site.qjail(&["start", "web"]).ok();
+    let _ = sh(&format!("ip address add 192.0.2.1/24 dev {bridge}"), root).ok();
+    let _ = site.qjail(&["stop", "web"]).ok();
+    assert!(
+        host_interfaces().contains(&bridge),
+        "the host has an address on it"
+    );
+    let _ = sh(&format!("ip address flush dev {bridge}"), root).ok();
+    let _ = site.qjail(&["restart", "web"]).ok();
+    let _ = site.qjail(&["stop", "web"]).ok();
+    assert!(!host_interfaces().contains(&bridge));
+    assert!(is_up(&wire.card), "as before");
 }
 
 #[test]

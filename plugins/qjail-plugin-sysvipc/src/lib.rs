@@ -12,10 +12,10 @@
 #[cfg(test)]
 mod tests;
 
-use qjail_plugin_api::model::ParamValue;
+use qjail_plugin_api::model::{ParamValue, Params};
 use qjail_plugin_api::{
-    ArgSpec, Event, Extension, HookRequest, HookSpec, Host, Manifest, Plan, Plugin, PluginError, Point,
-    export_plugin,
+    ArgSpec, Event, Extension, HookRequest, HookSpec, Host, JailInfo, Manifest, Objection, Plan, Plugin,
+    PluginError, Point, export_plugin,
 };
 
 /// The kinds of objects.
@@ -51,9 +51,36 @@ impl Plugin for Sysvipc {
         }
     }
 
+    fn validate(&self, host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
+        // At create the core asks the system about all parameters together.
+        if request.event != Event::Config || request.context.os != "linux" || wish(request).is_some() {
+            return Ok(Vec::new());
+        }
+        let params = &request.jail.params;
+        let now = host
+            .jails()?
+            .into_iter()
+            .find(|jail| jail.name == request.jail.name);
+        let same = |now: &JailInfo| KINDS.iter().all(|kind| now.params.get(kind) == params.get(kind));
+        Ok(mixed(params)
+            .filter(|_| !now.is_some_and(|now| same(&now)))
+            .into_iter()
+            .collect())
+    }
+
     fn plan(&self, _: &Host<'_>, request: &HookRequest) -> Result<Plan, PluginError> {
         Ok(wish(request).map_or_else(Plan::default, |mode| plan(request, mode)))
     }
+}
+
+/// On Linux one namespace holds the three kinds: what is off is off by itself, but the others are new together or shared
+/// together.
+fn mixed(params: &Params) -> Option<Objection> {
+    let with = |value| KINDS.into_iter().find(|kind| params.text(kind) == Some(value));
+    let (own, shared) = (with("new")?, with("inherit")?);
+    let message =
+        format!("{own} can not be `new` while {shared} is `inherit`: on Linux they are one namespace");
+    Some(Objection::new(message).hint("--sysvipc sets all three kinds; `disable` goes with either"))
 }
 
 /// What the user asked for, if anything.

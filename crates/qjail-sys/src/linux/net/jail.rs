@@ -63,7 +63,7 @@ impl JailNetwork {
     pub(in super::super) fn wire(&self, pid: i32, jail: &str, params: &Params) -> Result<()> {
         let fail = |e: io::Error| SysError::new(format!("connect {jail} to the network"), plain(&e));
         let mut netlink = Netlink::open().map_err(fail)?;
-        let turn = is_vnet(params).then(|| member::Turn::wait(&self.state_dir));
+        let turn = is_vnet(params).then(member::Turn::wait);
         let turn = turn.transpose().map_err(fail)?;
         let wired = self.wire_in_turn(&mut netlink, turn.as_ref(), pid, jail, params);
         if let (Err(_), Some(turn)) = (&wired, &turn) {
@@ -147,7 +147,7 @@ impl JailNetwork {
         {
             return Ok(());
         }
-        let turn = member::Turn::wait(&self.state_dir).map_err(fail)?;
+        let turn = member::Turn::wait().map_err(fail)?;
         member::leave(&mut netlink, &turn).map_err(fail)
     }
 }

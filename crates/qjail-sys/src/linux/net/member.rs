@@ -5,18 +5,21 @@
 //! An interface with addresses is refused: on a bridge they would not be reached any more. Wireless interfaces can not be
 //! members of bridges; the kernel says so.
 
+use qjail_model::Network;
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::links::{self, Link};
 use super::netlink::Netlink;
-use super::{MARK, names, plain, requests};
+use super::{MARK, inside, names, plain, requests};
 use crate::{Result, SysError, addresses};
 
 /// How the names of these bridges begin.
 const PREFIX: &str = "qv";
+
+/// How the text at a bridge ends whose member was down before.
+const WAS_DOWN: &str = ":down";
 
 /// Held while a bridge is made and joined, or left and removed: no jail joins one that another is removing.
 pub(super) struct Turn {
@@ -24,13 +27,10 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits for it. The file is below the state directory.
-    pub(super) fn wait(state_dir: &Path) -> io::Result<Turn> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(state_dir.join("vnet.lock"))?;
+    /// Waits for it. The lock is on the network namespace itself: whoever makes such bridges in it, below whichever state
+    /// directory, has to wait.
+    pub(super) fn wait() -> io::Result<Turn> {
+        let file = inside::own_namespace()?;
         file.lock()?;
         Ok(Turn { _lock: file })
     }
@@ -53,12 +53,15 @@ pub(super) fn bridge_for(netlink: &mut Netlink, turn: &Turn, jail: &str, interfa
         return Err(addresses::not_for_jails(jail, interface));
     }
     if let Some(master) = all.iter().find(|l| link.master != 0 && l.index == link.master) {
-        return if master.is_bridge() {
-            Ok(master.clone())
-        } else {
+        if !master.is_bridge() {
             let why = format!("it is a part of {}, which is no bridge", master.name);
-            Err(SysError::new(format!("connect {jail} to {interface}"), why))
-        };
+            return Err(SysError::new(format!("connect {jail} to {interface}"), why));
+        }
+        if is_made(master) && !link.up {
+            // A start that was killed came no further.
+            requests::set_up(netlink, link.index).map_err(fail)?;
+        }
+        return Ok(master.clone());
     }
     refuse_addresses(jail, link)?;
     let name = name_for(interface);
@@ -72,10 +75,14 @@ pub(super) fn bridge_for(netlink: &mut Netlink, turn: &Turn, jail: &str, interfa
     bridge.ok_or_else(|| fail(io::Error::other("somebody removed it at once")))
 }
 
+/// An address that somebody gave the interface: link-local ones are made by the kernel for each.
+fn given(link: &Link) -> Option<&Network> {
+    let own = |n: &&Network| !matches!(n.addr, IpAddr::V6(a) if a.is_unicast_link_local());
+    link.addresses.iter().find(own)
+}
+
 fn refuse_addresses(jail: &str, link: &Link) -> Result<()> {
-    // Link-local ones are made by the kernel for each interface.
-    let own = |n: &&qjail_model::Network| !matches!(n.addr, IpAddr::V6(a) if a.is_unicast_link_local());
-    match link.addresses.iter().find(own) {
+    match given(link) {
         None => Ok(()),
         Some(first) => Err(SysError::new(
             format!("connect {jail} to {}", link.name),
@@ -98,8 +105,18 @@ fn name_for(interface: &str) -> String {
     format!("{PREFIX}{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}")
 }
 
-fn alias_for(interface: &str) -> String {
-    format!("{MARK}:vnet:{interface}")
+/// The text at a bridge: the kernel allows no `:` in a name.
+fn alias_for(member: &str, up: bool) -> String {
+    format!("{MARK}:vnet:{member}{}", if up { "" } else { WAS_DOWN })
+}
+
+/// The member that a bridge was made for, and whether it was up before; none where a start was killed before that.
+fn member_of(bridge: &Link) -> Option<(&str, bool)> {
+    let text = bridge.alias.strip_prefix(MARK)?.strip_prefix(":vnet:")?;
+    Some(
+        text.strip_suffix(WAS_DOWN)
+            .map_or((text, true), |name| (name, false)),
+    )
 }
 
 fn make(netlink: &mut Netlink, name: &str, member: &Link) -> io::Result<()> {
@@ -109,36 +126,57 @@ fn make(netlink: &mut Netlink, name: &str, member: &Link) -> io::Result<()> {
     }
     let bridge = links::find(netlink, name)?.filter(Link::is_bridge);
     let bridge = bridge.ok_or_else(|| io::Error::other(format!("{name} is no bridge")))?;
-    requests::set_alias(netlink, name, &alias_for(&member.name))?;
+    no_ip6(name)?;
+    requests::set_alias(netlink, name, &alias_for(&member.name, member.up))?;
     requests::set_master(netlink, member.index, bridge.index)?;
     requests::set_up(netlink, member.index)
 }
 
-/// Removes the bridges that were made so and that no jail is on any more; their members are as before.
+/// The host does not become a part of the network that the interface is on.
+fn no_ip6(bridge: &str) -> io::Result<()> {
+    match std::fs::write(format!("/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6"), "1") {
+        // A kernel without IPv6.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Removes the bridges that were made so and that nothing but their member is on any more, which is as before then. A bridge
+/// that the administrator gave an address or another member stays.
 ///
 /// # Errors
 /// What the kernel refused.
 pub(super) fn leave(netlink: &mut Netlink, _: &Turn) -> io::Result<()> {
     let all = links::all(netlink)?;
     for bridge in all.iter().filter(|l| is_made(l)) {
-        let jails = all
-            .iter()
-            .any(|l| l.master == bridge.index && l.kind == "veth" && names::is_host_end(&l.name));
-        if !jails {
-            match requests::delete_link(netlink, bridge.index) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+        let member = member_of(bridge);
+        let is_member = |l: &&Link| member.is_some_and(|(name, _)| l.name == name);
+        let others = |l: &Link| l.master == bridge.index && !is_member(&l);
+        if given(bridge).is_some() || all.iter().any(others) {
+            continue;
+        }
+        gone(requests::delete_link(netlink, bridge.index))?;
+        let card = all.iter().find(is_member);
+        if let (Some(card), Some((_, false))) = (card, member) {
+            gone(requests::set_down(netlink, card.index))?;
         }
     }
     Ok(())
+}
+
+/// What is gone already needs no more.
+fn gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Whether an interface is a bridge that was made for another interface: name and hardware address are there from the
 /// start, the text for people a moment later.
 pub(super) fn is_made(link: &Link) -> bool {
     let named = link.name.starts_with(PREFIX) && link.mac == names::bridge_mac(&link.name);
-    link.is_bridge() && (named || link.alias.starts_with(&alias_for("")))
+    link.is_bridge() && (named || member_of(link).is_some())
 }
 
 #[cfg(test)]
@@ -150,6 +188,22 @@ mod tests {
         assert_eq!(name_for("em0"), "qv-em0");
         assert_eq!(name_for("enp0s31f6.100").len(), 14);
         assert_ne!(name_for("enp0s31f6.100"), name_for("enp0s31f6.101"));
+    }
+
+    #[test]
+    fn a_bridge_tells_what_it_was_made_for() {
+        let of = |alias: String| {
+            member_of(&Link {
+                alias,
+                ..Link::default()
+            })
+            .map(|(n, up)| (n.to_owned(), up))
+        };
+        for up in [true, false] {
+            assert_eq!(of(alias_for("em0", up)), Some(("em0".to_owned(), up)));
+        }
+        assert_eq!(of("qjail".to_owned()), None);
+        assert_eq!(of("qjail:web:br0".to_owned()), None);
     }
 
     #[test]

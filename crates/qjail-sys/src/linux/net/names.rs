@@ -37,14 +37,6 @@ impl HostEnds {
     }
 }
 
-/// Whether a name is one that [`HostEnds`] gives, to whichever jail.
-pub(super) fn is_host_end(name: &str) -> bool {
-    name.len() == 15
-        && name
-            .strip_prefix("qj")
-            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphanumeric()))
-}
-
 /// The hardware address of a bridge that qjail made. It marks the bridge as qjail's from the moment it exists.
 pub(super) fn bridge_mac(name: &str) -> Mac {
     mac(&[b"bridge", name.as_bytes()])

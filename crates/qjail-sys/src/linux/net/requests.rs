@@ -96,6 +96,16 @@ pub(super) fn set_up(netlink: &mut Netlink, index: u32) -> io::Result<()> {
     netlink.change(RouteNetlinkMessage::SetLink(message), 0)
 }
 
+pub(super) fn set_down(netlink: &mut Netlink, index: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.change_mask = LinkFlags::Up;
+    match netlink.change(RouteNetlinkMessage::SetLink(message), 0) {
+        Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Err(io::ErrorKind::NotFound.into()),
+        done => done,
+    }
+}
+
 fn up(mut message: LinkMessage) -> LinkMessage {
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;
