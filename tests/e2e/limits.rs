@@ -211,3 +211,44 @@ fn groups(site: &Site) -> String {
     )
     .out
 }
+
+#[test]
+fn what_jails_use_is_shown() {
+    let site = Site::from_host();
+    for name in ["busy", "calm", "off"] {
+        let _ = site
+            .qjail(&["create", "--limit", "memory=256m,pids=40", name])
+            .ok();
+    }
+    let _ = site.qjail(&["start", "busy", "calm"]).ok();
+    let _ = site.inside("busy", "(while :; do :; done) >/dev/null 2>&1 </dev/null &");
+    let top = site.qjail(&["top", "--json"]).ok().out;
+    let top: serde_json::Value = serde_json::from_str(&top).unwrap();
+    let names: Vec<_> = top
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|j| j["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["busy", "calm"],
+        "the busiest first, none that does not run"
+    );
+    assert!(top[0]["cpu_percent"].as_f64().unwrap() > 5.0, "{top}");
+    assert!(top[1]["cpu_percent"].as_f64().unwrap() < 5.0, "{top}");
+    for jail in top.as_array().unwrap() {
+        assert!(jail["memory"].as_u64().unwrap() > 0 && jail["memory"].as_u64().unwrap() < 256 << 20);
+        assert!((1..40).contains(&jail["pids"].as_u64().unwrap()), "{jail}");
+    }
+    let table = site.qjail(&["top"]).ok().out;
+    assert!(table.starts_with("NAME  CPU"), "{table}");
+    assert!(
+        table.contains("/256m") && table.contains("/40"),
+        "limits stand beside: {table}"
+    );
+    let list = site.qjail(&["list", "-o", "name,cpu,mem,pids"]).ok().out;
+    let off = list.lines().find(|l| l.starts_with("off")).unwrap();
+    assert_eq!(off.split_whitespace().collect::<Vec<_>>(), ["off", "-", "-", "-"]);
+    let _ = site.qjail(&["stop", "--force"]).ok();
+}

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use qjail_core::{Action, Error, Kind, Plan, Row};
+use qjail_core::{Action, Error, Kind, Plan, Row, Used};
 use qjail_plugin_api::Output;
 use serde_json::{Value, json};
 
+use crate::commands::top;
 use crate::ui::eline;
 
 /// How results are shown.
@@ -151,7 +152,7 @@ pub(crate) fn classic_list<'a>(zone: Option<&str>, rows: impl IntoIterator<Item 
 }
 
 /// The columns of `list -o`, by name.
-pub(crate) const COLUMNS: [&str; 12] = [
+pub(crate) const COLUMNS: [&str; 15] = [
     "name",
     "status",
     "jid",
@@ -164,10 +165,13 @@ pub(crate) const COLUMNS: [&str; 12] = [
     "base",
     "created",
     "limits",
+    "cpu",
+    "mem",
+    "pids",
 ];
 
-/// One column of one jail; none where there is no such column. `path` is the jail's root directory.
-pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
+/// One column of one jail; none where there is no such column. `path` is the jail's root directory, `used` what it uses.
+pub(crate) fn column(row: &Row, column: &str, path: &str, used: Used) -> Option<String> {
     let d = &row.definition;
     Some(match column {
         "name" => row.name.to_string(),
@@ -186,6 +190,9 @@ pub(crate) fn column(row: &Row, column: &str, path: &str) -> Option<String> {
         "base" => d.base.clone().unwrap_or_else(|| "current".to_owned()),
         "created" => d.created.clone(),
         "limits" => d.limits.to_string(),
+        "cpu" => top::cpu(used),
+        "mem" => top::memory(used),
+        "pids" => top::pids(used),
         _ => return None,
     })
 }

@@ -57,7 +57,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn cancelled(&self) -> bool {
+    /// Whether the user wants to end.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 

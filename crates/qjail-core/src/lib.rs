@@ -33,6 +33,7 @@ pub use ops::import::{Import, ImportRequest, ImportSource, Imports};
 pub use ops::list::{ListRequest, Row};
 pub use ops::many::{Job, Report};
 pub use ops::run::{Outcome, StopRequest};
+pub use ops::usage::Used;
 pub use places::Places;
 pub use transaction::Plan;
 

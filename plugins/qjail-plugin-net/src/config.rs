@@ -7,9 +7,6 @@ use crate::choose::{Choice, NONE, choose};
 use crate::world::{ADDRESS_PARAMS, World, specs};
 use crate::{create, hosts};
 
-/// The longest name of a jail with a network stack of its own on FreeBSD: its interfaces are named after it.
-const LONGEST_VNET_NAME: usize = 12;
-
 /// The rules for devices in a jail with a network stack of its own: `devfsrules_jail_vnet` of devfs.rules(5).
 const VNET_RULESET: &str = "5";
 
@@ -129,15 +126,6 @@ fn against_vnet(request: &HookRequest, wished: &JailInfo) -> Vec<Objection> {
                 "--vnet-interface {interface}: {name} has no network stack of its own"
             ))
             .hint("add -v, which gives it one, or use --interface"),
-        );
-    }
-    if wants_vnet(request) && is_freebsd(request) && name.len() > LONGEST_VNET_NAME {
-        objections.push(
-            Objection::new(format!(
-                "a jail with a network stack of its own (vnet) has a name of {LONGEST_VNET_NAME} characters at most, {name} has {}",
-                name.len()
-            ))
-            .hint(format!("rename it first: qjail config -n NEW {name}")),
         );
     }
     objections

@@ -1,10 +1,16 @@
 //! `list`: the classic picture, chosen columns, or data.
 
+use std::collections::BTreeMap;
+
 use qjail_core::{Error, ListRequest, Row};
 use qjail_model::ZoneName;
 
 use super::Call;
+use super::top::ONE_LOOK;
 use crate::render::{self, line};
+
+/// The columns that take a look at what jails use.
+const LIVE: [&str; 3] = ["cpu", "mem", "pids"];
 
 impl Call<'_> {
     pub(super) fn list(&self) -> Result<u8, Error> {
@@ -48,10 +54,16 @@ impl Call<'_> {
 
     fn columns(&self, columns: &[&str], rows: &[Row]) {
         let heads: Vec<String> = columns.iter().map(|c| c.to_uppercase()).collect();
+        let used = if columns.iter().any(|c| LIVE.contains(c)) {
+            self.used(rows, ONE_LOOK)
+        } else {
+            BTreeMap::new()
+        };
         let cells = |r: &Row| {
+            let used = used.get(&r.name).copied().unwrap_or_default();
             columns
                 .iter()
-                .filter_map(|c| render::column(r, c, &self.path(r)))
+                .filter_map(|c| render::column(r, c, &self.path(r), used))
                 .collect()
         };
         render::table(&heads, &rows.iter().map(cells).collect::<Vec<_>>());

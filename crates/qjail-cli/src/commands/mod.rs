@@ -5,6 +5,7 @@ mod import;
 mod list;
 mod log;
 mod params;
+pub(crate) mod top;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
@@ -82,6 +83,7 @@ pub(crate) fn dispatch(
     match name {
         "create" => call.create(),
         "list" => call.list(),
+        "top" => call.top(),
         "start" => Ok(call.many(Job::Start)),
         "stop" => Ok(call.many(Job::Stop(call.stop_request()))),
         "restart" => Ok(call.many(Job::Restart(call.stop_request()))),

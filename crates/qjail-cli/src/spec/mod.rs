@@ -4,6 +4,7 @@ mod boot;
 pub(crate) mod config;
 pub(crate) mod import;
 mod log;
+mod top;
 
 use qjail_plugin_api::{ArgKind, ArgSpec, CommandSpec, Example, ValueKind};
 
@@ -13,6 +14,7 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
     let commands = vec![
         create(),
         list(),
+        top::top(),
         many("start", "Start jails; without a name all of the zone", Vec::new()),
         many(
             "stop",
@@ -161,7 +163,7 @@ fn list() -> CommandSpec {
         "columns",
         Some('o'),
         "COL,…",
-        "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created, limits",
+        "Show these columns: name, status, jid, interface, ip, zone, hostname, path, flavors, base, created, limits, cpu, mem, pids",
     )
     .delimited(',');
     let args = vec![

@@ -16,3 +16,4 @@ pub(crate) mod many;
 pub(crate) mod publish;
 pub(crate) mod rename;
 pub(crate) mod run;
+pub(crate) mod usage;
