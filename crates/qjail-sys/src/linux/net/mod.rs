@@ -15,6 +15,7 @@ mod member;
 mod names;
 mod netlink;
 mod requests;
+mod wiring;
 
 pub(super) use bridge::{ensure, remove};
 pub(super) use jail::JailNetwork;

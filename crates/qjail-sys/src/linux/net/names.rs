@@ -32,6 +32,11 @@ impl HostEnds {
         format!("{}{digit}", self.prefix)
     }
 
+    /// What stands for the jail, its state directory and the host where no address does.
+    pub(super) fn salt(&self, machine: &str) -> String {
+        format!("{}{machine}", self.prefix)
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         name.len() == self.prefix.len() + 1 && name.starts_with(&self.prefix)
     }
