@@ -75,6 +75,9 @@ pub struct Running {
     pub jid: i32,
     /// Whether it has no process left and only waits for its last resources (jail(8) `dying`).
     pub dying: bool,
+    /// Its root directory as the kernel knows it, where jails of others may have the same name (FreeBSD).
+    #[serde(default)]
+    pub path: Option<PathBuf>,
 }
 
 /// How to stop a jail.

@@ -1,5 +1,7 @@
 //! `list`: what is defined, and what the kernel says of it. No process is started, no plugin is asked.
 
+use std::path::{Path, PathBuf};
+
 use qjail_model::{AddrSpec, Definition, JailName, Selector};
 use qjail_sys::Running;
 
@@ -103,6 +105,10 @@ impl Engine {
                     },
                 )
             });
+        let root = |name: &JailName, definition: &Definition| {
+            let zone = definition.zone.as_ref();
+            self.layout.jails_dir(zone).join(name.as_str())
+        };
         let mut rows: Vec<Row> = defined
             .iter()
             .filter(|(_, definition)| request.all_zones || definition.zone == self.zone)
@@ -110,7 +116,10 @@ impl Engine {
             .chain(unreadable)
             .filter(|(name, _)| names.as_ref().is_none_or(|n| n.contains(name)))
             .map(|(name, definition)| Row {
-                running: running.get(name.as_str()).cloned(),
+                running: running
+                    .get(name.as_str())
+                    .filter(|r| is_in(r, &root(&name, &definition)))
+                    .cloned(),
                 name,
                 definition,
             })
@@ -124,6 +133,43 @@ impl Engine {
     }
 }
 
+/// Whether a running jail is the one that belongs into the directory `ours`: another manager's jail may have the same name
+/// in another directory. Links on the way are the host's own; the kernel keeps paths without them.
+fn is_in(running: &Running, ours: &Path) -> bool {
+    let there =
+        |path: &PathBuf| path == ours || std::fs::canonicalize(ours).is_ok_and(|resolved| resolved == *path);
+    running.path.as_ref().is_none_or(there)
+}
+
 fn some<A, B>((a, b): (A, B)) -> (Option<A>, B) {
     (Some(a), b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_of_the_same_name_elsewhere_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("jail1");
+        std::fs::create_dir(&real).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let at = |path: Option<&Path>| Running {
+            jid: 1,
+            dying: false,
+            path: path.map(Path::to_owned),
+        };
+        assert!(is_in(&at(Some(&real)), &real));
+        assert!(
+            is_in(&at(Some(&real)), &link),
+            "the host's own links are followed"
+        );
+        assert!(
+            is_in(&at(None), &real),
+            "a system that tells no paths has no others"
+        );
+        assert!(!is_in(&at(Some(Path::new("/somewhere/else"))), &real));
+    }
 }

@@ -28,6 +28,7 @@ impl Jail {
         Running {
             jid: self.jid,
             dying: self.dying,
+            path: Some((&self.path).into()),
         }
     }
 }

@@ -215,6 +215,7 @@ impl System for Fake {
                     Running {
                         jid: j.jid,
                         dying: false,
+                        path: None,
                     },
                 )
             })

@@ -115,7 +115,14 @@ impl System for Linux {
             .map_err(|e| SysError::new("list the running jails", e))?;
         Ok(running
             .into_iter()
-            .map(|(name, jid)| (name, Running { jid, dying: false }))
+            .map(|(name, jid)| {
+                let running = Running {
+                    jid,
+                    dying: false,
+                    path: None,
+                };
+                (name, running)
+            })
             .collect())
     }
 
