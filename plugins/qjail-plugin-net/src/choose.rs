@@ -45,24 +45,29 @@ impl Choice {
 pub(crate) struct Wish {
     pub(crate) interface: Option<String>,
     pub(crate) texts: Vec<(Family, String)>,
+    /// Families of which no address and some are asked for at once.
+    contradictions: Vec<Family>,
 }
 
 impl Wish {
     pub(crate) fn of(request: &HookRequest) -> Self {
         let (options, params) = (&request.options, &request.jail.params);
         let interface = options.text("interface").or_else(|| params.text("interface"));
-        let texts = ["ip4", "ip6"]
-            .into_iter()
-            .zip(ADDRESS_PARAMS)
-            .flat_map(|(id, (key, family))| {
-                let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
-                let texts = if given.is_empty() { params.list(key) } else { given };
-                let texts = texts.into_iter().filter(|t| t != NONE);
-                texts.map(move |t| (family, t.trim().to_owned()))
-            });
+        let (mut texts, mut contradictions) = (Vec::new(), Vec::new());
+        for (id, (key, family)) in ["ip4", "ip6"].into_iter().zip(ADDRESS_PARAMS) {
+            let given: Vec<String> = options.list(id).into_iter().map(str::to_owned).collect();
+            let all = if given.is_empty() { params.list(key) } else { given };
+            let some = all.iter().filter(|t| *t != NONE);
+            let before = texts.len();
+            texts.extend(some.map(|t| (family, t.trim().to_owned())));
+            if texts.len() > before && texts.len() - before < all.len() {
+                contradictions.push(family);
+            }
+        }
         Self {
             interface: interface.map(str::to_owned),
-            texts: texts.collect(),
+            texts,
+            contradictions,
         }
     }
 
@@ -92,6 +97,10 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
     if wish.interface.is_none() && wish.needs_interface() {
         work.choice.objections.push(no_interface(world));
         return Ok(work.choice);
+    }
+    for family in &wish.contradictions {
+        let message = format!("`{NONE}` and {family} addresses are given at once");
+        work.object(message, format!("leave out `{NONE}`, or the addresses"));
     }
     for (family, text) in &wish.texts {
         work.one(*family, text, wish.interface.as_deref())?;

@@ -97,3 +97,15 @@ fn on_linux_a_card_with_addresses_is_not_put_on_a_bridge() {
         "{plain:?}"
     );
 }
+
+#[test]
+fn no_address_and_some_at_once_are_refused() {
+    let world = World::linux();
+    for list in [json!(["none", "192.168.1.5"]), json!(["192.168.1.5", "none"])] {
+        let refused = config(&world, "jail1", &[("ip4", list)]).unwrap_err();
+        assert!(
+            refused[0].contains("`none` and IPv4 addresses are given at once"),
+            "{refused:?}"
+        );
+    }
+}
