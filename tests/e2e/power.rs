@@ -25,6 +25,8 @@ impl Disk {
             s = seen.display()
         );
         let _ = sh(&script, "/tmp".as_ref()).ok();
+        // Those of the site are below the mount.
+        site.bring_plugins();
         Self {
             site,
             disk,

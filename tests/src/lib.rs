@@ -156,7 +156,11 @@ impl Site {
         })
     }
 
-    fn bring_plugins(&self) {
+    /// Puts the plugins where the site looks for them, in the life where they are shared objects.
+    ///
+    /// # Panics
+    /// When they can not be copied.
+    pub fn bring_plugins(&self) {
         if !plugins_are_shared() {
             return;
         }
