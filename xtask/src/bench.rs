@@ -97,16 +97,18 @@ impl Bench {
     /// that were freed in the last seconds one by one, which would be all that is measured.
     fn create(&self) -> Result<()> {
         let template = std::fs::canonicalize(self.jails().join("template"))?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut theirs, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             let name = format!("bench-{round}");
             ours.push(time(&mut self.qjail(&["create", "--quiet", &name]))?);
-            theirs.push(time(&mut cp(
-                &template,
-                &self.disk.join(format!("copy-{round}")),
-            ))?);
+            let copy = self.disk.join(format!("copy-{round}"));
+            let began = Instant::now();
+            theirs.push(time(&mut cp(&template, &copy))?);
+            run(&mut command("sync", &["-f", &copy.display().to_string()]))?;
+            flushed.push(began.elapsed());
         }
-        report("create a thin jail / cp -a of the template", ours, theirs);
+        report("create a thin jail / cp -a of the template", ours.clone(), theirs);
+        report("  the same / cp -a and sync -f, as create does", ours, flushed);
         for round in 0..ROUNDS {
             self.quiet(&["delete", &format!("bench-{round}")])?;
             std::fs::remove_dir_all(self.disk.join(format!("copy-{round}")))?;
