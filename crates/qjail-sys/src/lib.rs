@@ -28,6 +28,7 @@ mod params;
 #[cfg(any(test, feature = "rehearsal"))]
 pub mod rehearsal;
 mod system;
+mod terminal;
 
 pub use error::{Result, SysError};
 pub use image::room;

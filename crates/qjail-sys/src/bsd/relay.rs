@@ -1,6 +1,4 @@
 //! A terminal of its own for a command, connected to the caller's files.
-//!
-//! The caller's own terminal never gets into the jail: who has it can type into it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,14 +8,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
+
+use crate::terminal::{Heard, Raw, Typed, copy};
 
 /// How often the size of the caller's terminal and the end of the command are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How long output may still come after the command ended, when something it left behind keeps the terminal open.
 const AFTERMATH: Duration = Duration::from_millis(200);
-/// What a terminal sends for the end of input (^D).
-const END_OF_INPUT: u8 = 4;
 
 /// A pair of terminal ends.
 #[derive(Debug)]
@@ -44,31 +42,6 @@ impl Terminal {
     }
 }
 
-/// The caller's terminal, raw until this value goes.
-struct Raw<'a> {
-    file: BorrowedFd<'a>,
-    before: Option<Termios>,
-}
-
-impl<'a> Raw<'a> {
-    fn new(file: BorrowedFd<'a>) -> Self {
-        let before = tcgetattr(file).ok();
-        if let Some(mut raw) = before.clone() {
-            raw.make_raw();
-            let _ = tcsetattr(file, OptionalActions::Now, &raw);
-        }
-        Self { file, before }
-    }
-}
-
-impl Drop for Raw<'_> {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(self.file, OptionalActions::Drain, before);
-        }
-    }
-}
-
 /// Connects `master` to `input` and `output` until `child` ends. The other end must be closed in this process.
 ///
 /// # Errors
@@ -81,15 +54,11 @@ pub(crate) fn run(
 ) -> io::Result<ExitStatus> {
     let _raw = Raw::new(input);
     rustix::io::ioctl_fionbio(master, true)?;
-    let mut typed = Typed {
-        bytes: Vec::new(),
-        open: true,
-        last: b'\n',
-    };
+    let mut typed = Typed::new();
     let mut talking = true;
     let mut until: Option<(Instant, ExitStatus)> = None;
     loop {
-        let listen = typed.open && typed.bytes.is_empty() && until.is_none();
+        let listen = typed.wants_more() && until.is_none();
         let [from_caller, from_jail] = wait(listen.then_some(input), talking.then(|| master.as_fd()))?;
         if from_caller {
             typed.fill(input);
@@ -97,7 +66,8 @@ pub(crate) fn run(
         typed.empty_into(master);
         let mut said = false;
         if from_jail {
-            (talking, said) = copy(master, output);
+            let heard = copy(master, output);
+            (talking, said) = (heard != Heard::Closed, heard == Heard::Output);
         }
         if let (Ok(size), Ok(now)) = (tcgetwinsize(input), tcgetwinsize(master))
             && (size.ws_row, size.ws_col) != (now.ws_row, now.ws_col)
@@ -113,70 +83,6 @@ pub(crate) fn run(
             && (!talking || !said || Instant::now() > end)
         {
             return Ok(status);
-        }
-    }
-}
-
-/// Input on its way: not more is read before it is taken.
-struct Typed {
-    bytes: Vec<u8>,
-    open: bool,
-    last: u8,
-}
-
-impl Typed {
-    fn fill(&mut self, input: BorrowedFd<'_>) {
-        let mut buffer = [0; 4096];
-        match rustix::io::read(input, &mut buffer) {
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Ok(n) if n > 0 => {
-                self.bytes.extend_from_slice(&buffer[..n]);
-                self.last = buffer[n - 1];
-            }
-            Ok(_) | Err(_) => {
-                self.open = false;
-                // In the middle of a line the first ends the line only, see termios(4) VEOF.
-                let ends = if self.last == b'\n' { 1 } else { 2 };
-                self.bytes.extend(std::iter::repeat_n(END_OF_INPUT, ends));
-            }
-        }
-    }
-
-    fn empty_into(&mut self, master: &OwnedFd) {
-        if self.bytes.is_empty() {
-            return;
-        }
-        match rustix::io::write(master, &self.bytes) {
-            Ok(n) => drop(self.bytes.drain(..n)),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => self.bytes.clear(),
-        }
-    }
-}
-
-/// Copies what the terminal has; whether it is still open, and whether it had something.
-fn copy(master: &OwnedFd, output: BorrowedFd<'_>) -> (bool, bool) {
-    let mut buffer = [0; 16384];
-    match rustix::io::read(master, &mut buffer) {
-        Ok(n) if n > 0 => {
-            // A closed output does not end the command: it may have more to do than to talk.
-            write_all(output, &buffer[..n]);
-            (true, true)
-        }
-        Err(Errno::INTR | Errno::AGAIN) => (true, false),
-        Ok(_) | Err(_) => (false, false),
-    }
-}
-
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match rustix::io::write(to, bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
-            }
-            Err(_) => return,
         }
     }
 }
@@ -202,6 +108,7 @@ fn wait(caller: Option<BorrowedFd<'_>>, jail: Option<BorrowedFd<'_>>) -> io::Res
 mod tests {
     use super::*;
     use crate::bsd::enter;
+    use rustix::termios::tcgetattr;
     use std::io::{Read, Seek, Write};
     use std::process::{Command, Stdio};
 

@@ -16,13 +16,17 @@ use libtest_mimic::{Arguments, Trial};
 #[path = "../../src/linux/runtime/mod.rs"]
 #[allow(unused, unreachable_pub, unsafe_code)]
 mod runtime;
+#[path = "../../src/terminal.rs"]
+#[allow(unused, unreachable_pub)]
+mod terminal;
 
 mod callers;
 mod cases;
+mod files;
 mod fixture;
 mod isolation;
 mod kills;
-mod terminal;
+mod terminals;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
         println!("skipped: {}", missing.join("; "));
         return ExitCode::SUCCESS;
     }
-    let all = [cases::ALL, isolation::ALL, terminal::ALL, kills::ALL].concat();
+    let all = [cases::ALL, isolation::ALL, files::ALL, terminals::ALL, kills::ALL].concat();
     let trials = all.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

@@ -8,16 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
 use signal_hook::SigId;
 
 use super::channel::Channel;
 use super::enter::Reply;
 use super::session::{ended, pass_on};
 use super::spec::{Attempt, Failure};
+use crate::terminal::{Heard, Raw, Typed, copy};
 
-/// What a terminal sends for the end of input (^D).
-const END_OF_INPUT: u8 = 4;
 /// How long output may still come after the command ended, when something it left behind keeps the terminal open.
 const AFTERMATH: Duration = Duration::from_millis(100);
 
@@ -103,72 +102,9 @@ pub(super) fn window() -> Option<(u16, u16)> {
     Some((size.ws_row, size.ws_col))
 }
 
-/// The caller's terminal, raw until this value goes.
-#[derive(Debug)]
-struct RawTerminal {
-    before: Option<Termios>,
-}
-
-impl RawTerminal {
-    fn new() -> RawTerminal {
-        let before = isatty(rustix::stdio::stdin())
-            .then(|| tcgetattr(rustix::stdio::stdin()).ok())
-            .flatten();
-        if let Some(before) = &before {
-            let mut raw = before.clone();
-            raw.make_raw();
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw);
-        }
-        RawTerminal { before }
-    }
-}
-
-impl Drop for RawTerminal {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, before);
-        }
-    }
-}
-
-/// Input on its way to the jail: bounded, so that a command that does not read stops the caller's input.
-#[derive(Debug)]
-struct Input {
-    bytes: Vec<u8>,
-    open: bool,
-    last: u8,
-}
-
-impl Input {
-    fn fill(&mut self) {
-        let mut buffer = [0; 4096];
-        match rustix::io::read(rustix::stdio::stdin(), &mut buffer) {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Ok(n) if n > 0 => {
-                self.bytes.extend_from_slice(&buffer[..n]);
-                self.last = buffer[n - 1];
-            }
-            Ok(_) | Err(_) => {
-                self.open = false;
-                // In the middle of a line the first ends the line only, see termios(3) VEOF.
-                let ends = if self.last == b'\n' { 1 } else { 2 };
-                self.bytes.extend(std::iter::repeat_n(END_OF_INPUT, ends));
-            }
-        }
-    }
-
-    fn empty_into(&mut self, master: &OwnedFd) {
-        match rustix::io::write(master, &self.bytes) {
-            Ok(n) => drop(self.bytes.drain(..n)),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Err(_) => self.bytes.clear(),
-        }
-    }
-}
-
 /// Connects the caller's standard files to a terminal of the jail until the command ends.
 ///
-/// The caller's own terminal never gets into the jail. A request to end this process hangs up.
+/// A request to end this process hangs up.
 pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<i32, Failure> {
     let first = helper
         .receive::<Reply>()
@@ -181,17 +117,13 @@ pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<i32, Failure> 
     let master =
         master.ok_or_else(|| Failure::new("run a command in the jail", "the terminal is missing"))?;
     rustix::io::ioctl_fionbio(&master, true).attempt(|| "use the terminal".to_owned())?;
-    let _raw = RawTerminal::new();
-    let mut input = Input {
-        bytes: Vec::new(),
-        open: true,
-        last: b'\n',
-    };
+    let _raw = Raw::new(rustix::stdio::stdin());
+    let mut input = Typed::new();
     let mut output_open = true;
     loop {
-        let source = (input.open && input.bytes.is_empty()).then(rustix::stdio::stdin);
+        let source = input.wants_more().then(rustix::stdio::stdin);
         let output = output_open.then(|| master.as_fd());
-        let blocked = (!input.bytes.is_empty()).then(|| master.as_fd());
+        let blocked = input.waits().then(|| master.as_fd());
         let waited = [Some(helper.as_fd()), Some(watch.wake.as_fd()), source, output];
         let ([spoke, signalled, typed, wrote], room) = wait_with(waited, blocked, None)?;
         if signalled {
@@ -205,13 +137,13 @@ pub(super) fn terminal(helper: &Channel, watch: &Watch) -> Result<i32, Failure> 
             }
         }
         if typed {
-            input.fill();
+            input.fill(rustix::stdio::stdin());
         }
         if room {
             input.empty_into(&master);
         }
         if wrote {
-            output_open = copy_out(&master);
+            output_open = copy(&master, rustix::stdio::stdout()) != Heard::Closed;
         }
         if spoke && let Some(status) = listen(helper)? {
             drain(&master, output_open)?;
@@ -231,40 +163,12 @@ fn resize(master: &OwnedFd) {
     }
 }
 
-/// Copies what the jail's terminal has to the caller's output. False when it is closed.
-fn copy_out(master: &OwnedFd) -> bool {
-    let mut buffer = [0; 16384];
-    match rustix::io::read(master, &mut buffer) {
-        Ok(n) if n > 0 => {
-            // A closed output does not end the command: it may have more to do than to talk.
-            write_all(rustix::stdio::stdout(), &buffer[..n]);
-            true
-        }
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => true,
-        Ok(_) | Err(_) => false,
-    }
-}
-
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match rustix::io::write(to, bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => {
-                let mut fds = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
-                let _ = poll(&mut fds, None);
-            }
-            Err(_) => return,
-        }
-    }
-}
-
 /// Output that the command left in the terminal.
 fn drain(master: &OwnedFd, mut open: bool) -> Result<(), Failure> {
     let end = Instant::now() + AFTERMATH;
     while open {
         let [wrote] = wait([Some(master.as_fd())], Some(end))?;
-        open = wrote && copy_out(master) && Instant::now() < end;
+        open = wrote && copy(master, rustix::stdio::stdout()) != Heard::Closed && Instant::now() < end;
     }
     Ok(())
 }
