@@ -1,0 +1,90 @@
+//! The commands of the chapter, in its order.
+
+use super::Host;
+
+#[test]
+fn the_chapter() {
+    let mut host = Host::new();
+    let base = host.base();
+    host.ok(&["install", base.to_str().unwrap()]);
+    host.check("install.txt");
+    host.ok(&["net", "create", "lo1", "192.168.1.1/28"]);
+    host.check("net-create.txt");
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.1", "jail1"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    host.ok(&["list"]);
+    host.check("create.txt");
+    let before = host.state();
+    host.ok(&["start", "jail1"]);
+    host.check("start-jail1.txt");
+    host.ok(&["start", "jail2"]);
+    host.check("start-jail2.txt");
+    host.ok(&["restart", "jail1"]);
+    host.check("restart-jail1.txt");
+    host.ok(&["stop"]);
+    host.check("stop.txt");
+    assert_eq!(host.state(), before);
+    host.ok(&["start"]);
+    host.fails(&["delete", "jail1"]);
+    host.ok(&["stop", "jail1"]);
+    host.text.clear();
+    host.ok(&["delete", "jail1"]);
+    host.check("delete-jail1.txt");
+    host.ok(&["stop", "--force", "jail2"]);
+    host.check("stop-force.txt");
+    host.ok(&["delete", "--yes", "-A"]);
+    host.ok(&["net", "delete", "lo1"]);
+    host.check("delete-all-net-delete.txt");
+    assert_eq!(host.state(), Host::new().state());
+}
+
+#[test]
+fn the_chapters_settings() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "postgres"]);
+    host.text.clear();
+    for option in ["-m", "-M", "-r", "-R", "-y", "-k"] {
+        host.ok(&["config", option, "postgres"]);
+    }
+    host.ok(&[
+        "config", "-s", "2", "-f", "1", "-p", "0-1", "-b", "61", "postgres",
+    ]);
+    host.check("config.txt");
+    // What it adds to a start runs in the jail, where a rehearsal does not go.
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.5", "door"]);
+    host.text.clear();
+    host.ok(&["config", "-h", "door"]);
+    host.check("config-ssh.txt");
+    host.fails(&["start", "door"]);
+    host.ok(&["delete", "door"]);
+    host.text.clear();
+    host.ok(&["start", "postgres"]);
+    host.check("start-configured.txt");
+    host.fails(&["config", "-m", "postgres"]);
+    host.ok(&["stop", "postgres"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.4", "web"]);
+    host.text.clear();
+    host.ok(&["config", "-m", "postgres"]);
+    host.text.clear();
+    host.ok(&["boot"]);
+    host.check("boot.txt");
+    host.ok(&["start", "postgres"]);
+    host.text.clear();
+    host.ok(&["shutdown"]);
+    host.check("shutdown.txt");
+}
+
+#[test]
+fn a_command_in_a_jail() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
+    host.ok(&["start", "jail2"]);
+    host.text.clear();
+    // As far as the jail's door: a rehearsal has no inside.
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
+    host.fails(&["console", "jail2"]);
+    host.machine.sysctl("kern.osreldate", "1500068");
+    host.fails(&["exec", "jail2", "--", "/bin/sh"]);
+    host.check("exec.txt");
+}

@@ -1,0 +1,66 @@
+//! A jail's file system and its lasting jail.conf(5).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::Host;
+
+#[test]
+fn a_jail_with_a_file_system_of_its_own() {
+    let mut host = Host::ready();
+    let before = host.state();
+    host.ok(&["create", "-i", "64m", "-n", "lo1", "-4", "192.168.1.6", "box"]);
+    assert_eq!(host.state(), before);
+    host.check("create-image.txt");
+    host.ok(&["start", "box"]);
+    host.check("start-image.txt");
+    host.ok(&["stop", "box"]);
+    host.check("stop-image.txt");
+    assert_eq!(host.state(), before);
+    host.ok(&["config", "--rename", "crate", "box"]);
+    host.check("rename-image.txt");
+    // What fails at any point leaves no disk and no mount.
+    for tool in [
+        "/sbin/newfs",
+        "/sbin/fsck_ffs",
+        "/sbin/mount",
+        "/sbin/mdconfig -a",
+    ] {
+        host.machine.fail(tool, "no");
+        host.fails(&["create", "-i", "64m", "-n", "lo1", "-4", "192.168.1.7", "other"]);
+        host.machine.mend();
+        assert_eq!(host.state(), before, "{tool}");
+    }
+    host.text.clear();
+    host.ok(&["delete", "crate"]);
+    host.check("delete-image.txt");
+    assert_eq!(host.state(), before);
+}
+
+#[test]
+fn the_lasting_file_works_without_qjail() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    let before = host.state();
+    let file = host.path("var/db/qjail/jail.conf.d/jail2.conf");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let made = fs::read_to_string(&file).unwrap();
+    host.ok(&["start", "jail2"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    host.ok(&["stop", "jail2"]);
+    let name = file.to_str().unwrap();
+    host.machine
+        .by_hand("/usr/sbin/jail", &["-f", name, "-c", "jail2"])
+        .unwrap();
+    assert!(host.state().contains("192.168.1.2/32"));
+    host.ok(&["stop", "jail2"]);
+    assert_eq!(host.state(), before);
+    host.ok(&["config", "--param", "securelevel=2", "jail2"]);
+    assert!(
+        fs::read_to_string(&file)
+            .unwrap()
+            .contains("securelevel = \"2\";")
+    );
+    host.ok(&["delete", "jail2"]);
+    assert!(!file.exists());
+}
