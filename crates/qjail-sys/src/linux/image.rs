@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use super::runtime::mountinfo;
 use crate::{Missing, Result, SysError, image};
 
 /// The kernel's list of loop devices.
@@ -178,14 +179,9 @@ fn resolved(path: &Path) -> Result<PathBuf> {
 
 /// What is mounted at `at`: nothing, or something, and where that is a loop device its file.
 fn mounted(at: &Path) -> Result<Option<Option<PathBuf>>> {
-    let table = std::fs::read("/proc/self/mountinfo").map_err(|e| SysError::new("read the mounts", e))?;
-    let device = table.split(|b| *b == b'\n').rev().find_map(|line| {
-        let mut words = line.split(|b| *b == b' ');
-        let device = words.nth(2)?;
-        let on = words.nth(1)?;
-        (unescape(on) == at.as_os_str().as_bytes()).then(|| String::from_utf8_lossy(device).into_owned())
-    });
-    Ok(device.map(|d| backing_file(&d)))
+    let table = mountinfo::read().map_err(|e| SysError::new("read the mounts", e))?;
+    let last = table.into_iter().rev().find(|m| m.at == at);
+    Ok(last.map(|m| backing_file(&m.device)))
 }
 
 fn backing_file(device: &str) -> Option<PathBuf> {
@@ -195,30 +191,6 @@ fn backing_file(device: &str) -> Option<PathBuf> {
     let text = std::fs::read(format!("/sys/dev/block/{device}/loop/backing_file")).ok()?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(text)))
-}
-
-/// Undoes `\040` and the like, see proc_pid_mountinfo(5).
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let code = (*first == b'\\')
-            .then(|| after.get(..3))
-            .flatten()
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .and_then(|d| u8::from_str_radix(d, 8).ok());
-        match code {
-            Some(code) => {
-                out.push(code);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    out
 }
 
 /// The loop device that has `file` behind it already, open, and its path.
@@ -292,12 +264,6 @@ fn shown(path: &Path) -> [u8; 64] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_mount_points() {
-        assert_eq!(unescape(br"/a\040b\134c"), b"/a b\\c");
-        assert_eq!(unescape(br"/a\04"), br"/a\04");
-    }
 
     #[test]
     fn only_loop_devices_have_a_file() {

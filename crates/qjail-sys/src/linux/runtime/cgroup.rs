@@ -13,12 +13,12 @@ mod limits;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::mountinfo::{self, Mounted};
 use super::raw;
 use super::spec::{Attempt, Failure, Resources, plain};
 
@@ -49,7 +49,7 @@ impl Hierarchy {
 
 /// The hierarchies that are mounted now.
 fn mounted() -> Vec<Hierarchy> {
-    let mut trees = hierarchies(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    let mut trees = hierarchies(mountinfo::read().unwrap_or_default());
     for tree in trees.iter_mut().filter(|tree| tree.version2) {
         let list = fs::read_to_string(tree.mount.join("cgroup.controllers")).unwrap_or_default();
         tree.controllers = list.split_whitespace().map(str::to_owned).collect();
@@ -222,62 +222,29 @@ fn members(dir: &Path) -> Vec<i32> {
         .collect()
 }
 
-/// The hierarchies in a mountinfo(5), each once.
-fn hierarchies(mounts: &[u8]) -> Vec<Hierarchy> {
+/// The hierarchies among the mounts, each once.
+fn hierarchies(mounts: Vec<Mounted>) -> Vec<Hierarchy> {
     let mut devices = Vec::new();
     let mut found = Vec::new();
-    for line in mounts.split(|byte| *byte == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-        let Some(dash) = fields.iter().position(|field| *field == b"-") else {
-            continue;
-        };
-        let (Some(device), Some(mount), Some(kind), Some(options)) = (
-            fields.get(2),
-            fields.get(4),
-            fields.get(dash + 1),
-            fields.get(dash + 3),
-        ) else {
-            continue;
-        };
-        if !matches!(*kind, b"cgroup" | b"cgroup2") || devices.contains(device) {
+    for Mounted {
+        device,
+        at,
+        kind,
+        options,
+    } in mounts
+    {
+        if !matches!(kind.as_str(), "cgroup" | "cgroup2") || devices.contains(&device) {
             continue;
         }
         devices.push(device);
-        let version2 = *kind == b"cgroup2";
-        let options = options.split(|byte| *byte == b',');
+        let version2 = kind == "cgroup2";
         found.push(Hierarchy {
-            mount: unescape(mount),
+            mount: at,
             version2,
-            controllers: options
-                .filter(|_| !version2)
-                .map(|option| String::from_utf8_lossy(option).into_owned())
-                .collect(),
+            controllers: if version2 { Vec::new() } else { options },
         });
     }
     found
-}
-
-/// mountinfo(5) writes blanks and backslashes as `\` and three octal digits.
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    std::ffi::OsString::from_vec(bytes).into()
 }
 
 #[cfg(test)]
@@ -290,7 +257,7 @@ mod tests {
             30 22 0:25 / /sys/fs/cgroup/cpu\\040set rw,relatime shared:9 - cgroup cgroup rw,cpuset\n\
             31 22 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n\
             32 22 0:26 / /mnt rw - cgroup2 cgroup2 rw\n\ngarbage\n";
-        let found = hierarchies(mounts);
+        let found = hierarchies(mountinfo::parse(mounts));
         let cpuset = Hierarchy {
             mount: "/sys/fs/cgroup/cpu set".into(),
             version2: false,
@@ -309,11 +276,5 @@ mod tests {
         Groups::new(format!("no-such-jail-{}", std::process::id()))
             .remove()
             .unwrap();
-    }
-
-    #[test]
-    fn odd_escapes_stay() {
-        assert_eq!(unescape(b"/a\\b\\04"), Path::new("/a\\b\\04"));
-        assert_eq!(unescape(b"\\134"), Path::new("\\"));
     }
 }

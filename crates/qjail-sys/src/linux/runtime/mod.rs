@@ -35,6 +35,7 @@ mod harden;
 mod helper;
 mod init;
 mod launch;
+pub(crate) mod mountinfo;
 mod oci;
 mod probe;
 mod program;
