@@ -29,6 +29,7 @@ mod params;
 pub mod rehearsal;
 mod system;
 mod terminal;
+mod users;
 
 pub use error::{Result, SysError};
 pub use image::room;

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use qjail_fs::Root;
+
+use super::child;
 use super::enter::{self, Enter, NotRun};
 use super::host::{Attach, Host};
-use super::{child, users};
-use crate::{ExecSpec, Result, SysError};
+use crate::{ExecSpec, Result, SysError, users};
 
 /// jail_attach_jd(2) came with 15.0.
 const DESCRIPTORS: i32 = 1_500_000;
@@ -62,7 +64,8 @@ fn prepare(host: &dyn Host, name: &str, spec: &ExecSpec) -> Result<(Enter, Attac
                 .hint("start it again when they are gone"),
         );
     }
-    let who = users::identity(name, Path::new(&jail.path), spec.user.as_deref())?;
+    let root = Root::open(Path::new(&jail.path)).map_err(|e| SysError::new(format!("enter {name}"), e))?;
+    let who = users::identity(name, &root, spec.user.as_deref())?;
     Ok((enter::plan(name, who, spec)?, attach))
 }
 

@@ -29,7 +29,6 @@ pub(crate) mod relay;
 pub(crate) mod run_dir;
 pub(crate) mod stop;
 pub(crate) mod usage;
-pub(crate) mod users;
 pub(crate) mod vnet;
 
 #[cfg(test)]

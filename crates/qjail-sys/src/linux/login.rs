@@ -1,19 +1,14 @@
 //! Who runs a command in a jail, and with which environment: looked up in the jail's own files, from outside.
-//!
-//! The files belong to the jail's root, who may have put anything there: they are read through `qjail-fs`, which follows
-//! no link and waits for no FIFO, and of limited size. Nothing of the jail is executed for it.
 
 use std::path::PathBuf;
 
-use qjail_fs::{RelPath, Root};
-use qjail_passwd::{GroupFile, Identity, Layout, User, UserFile, UserSpec, Users};
+use qjail_fs::Root;
+use qjail_passwd::{Identity, User};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 use super::runtime;
-use crate::{ExecSpec, Result, SysError};
+use crate::{ExecSpec, Result, SysError, users};
 
-/// Longer than the files of any jail with users of its own.
-const LONGEST: u64 = 16 << 20;
 const PATH_OF_ROOT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const PATH_OF_OTHERS: &str = "/usr/local/bin:/usr/bin:/bin";
 const DEFAULT_SHELL: &str = "/bin/sh";
@@ -26,7 +21,7 @@ pub(super) fn root_of(name: &str, pid: i32) -> Result<Root> {
 
 /// What the runtime has to run for `spec`.
 pub(super) fn command(name: &str, root: &Root, spec: &ExecSpec) -> Result<runtime::ExecSpec> {
-    let who = identity(name, root, spec.user.as_deref())?;
+    let who = users::identity(name, root, spec.user.as_deref())?;
     let user = who.user.as_ref();
     let shell = user
         .map(|u| u.shell.as_str())
@@ -57,45 +52,6 @@ pub(super) fn command(name: &str, root: &Root, spec: &ExecSpec) -> Result<runtim
 /// The name that tells a shell that it is a login's: `-sh`.
 fn login_name(shell: &str) -> String {
     format!("-{}", shell.rsplit('/').next().unwrap_or(shell))
-}
-
-fn identity(name: &str, root: &Root, wanted: Option<&str>) -> Result<Identity> {
-    let fail = |why: String| SysError::new(format!("look up the user in {name}"), why);
-    let users = Users::new(
-        UserFile::parse(&read(name, root, "etc/passwd")?, Layout::Passwd),
-        GroupFile::parse(&read(name, root, "etc/group")?),
-    );
-    let Some(wanted) = wanted else {
-        return Ok(superuser(&users));
-    };
-    let spec: UserSpec = wanted.parse().map_err(|e| fail(format!("{e}")))?;
-    spec.resolve(&users).map_err(|e| fail(e.to_string()))
-}
-
-/// Root, also in a jail whose files do not know it.
-fn superuser(users: &Users) -> Identity {
-    let user = users.user_by_uid(0).cloned();
-    let groups = user
-        .as_ref()
-        .map(|u| users.groups_of(&u.name))
-        .unwrap_or_default();
-    let gid = user.as_ref().map_or(0, |u| u.gid);
-    Identity {
-        uid: 0,
-        gid,
-        groups: groups.into_iter().filter(|g| *g != gid).collect(),
-        user,
-    }
-}
-
-/// The bytes of one of the jail's files; none where it is missing.
-fn read(name: &str, root: &Root, file: &str) -> Result<Vec<u8>> {
-    let fail = |e: String| SysError::new(format!("read {file} of {name}"), e);
-    let path = RelPath::new(file).map_err(|e| fail(e.to_string()))?;
-    match root.read(&path, LONGEST) {
-        Err(e) if e.is_not_found() => Ok(Vec::new()),
-        done => done.map_err(|e| fail(e.kind().to_string())),
-    }
 }
 
 /// The clean environment of a login(1); what the caller asks for comes on top.
@@ -288,36 +244,5 @@ mod tests {
                 .to_string()
                 .contains("no command")
         );
-    }
-
-    #[test]
-    fn hostile_files_are_neither_followed_nor_waited_for() {
-        let outside = tempfile::tempdir().unwrap();
-        fs::write(outside.path().join("passwd"), "root:x:0:0::/:/evil\n").unwrap();
-        let replace = |with: &dyn Fn(&std::path::Path)| {
-            let dir = jail();
-            let file = dir.path().join("etc/passwd");
-            fs::remove_file(&file).unwrap();
-            with(&file);
-            made(
-                &dir,
-                &ExecSpec {
-                    login: true,
-                    ..ExecSpec::default()
-                },
-            )
-            .unwrap_err()
-            .to_string()
-        };
-        let link = replace(&|file| symlink(outside.path().join("passwd"), file).unwrap());
-        assert!(link.contains("symbolic link"), "{link}");
-        let fifo = replace(&|file| {
-            rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        });
-        assert!(fifo.contains("FIFO"), "{fifo}");
-        let huge = replace(&|file| fs::File::create(file).unwrap().set_len(LONGEST + 1).unwrap());
-        assert!(huge.contains("larger"), "{huge}");
-        let directory = replace(&|file| fs::create_dir(file).unwrap());
-        assert!(directory.contains("directory"), "{directory}");
     }
 }

@@ -90,6 +90,6 @@ mod tests {
 
     #[test]
     fn the_root_is_mounted() {
-        assert!(read().unwrap().iter().any(|m| m.at == "/"));
+        assert!(read().unwrap().iter().any(|m| m.at.as_os_str() == "/"));
     }
 }
