@@ -121,7 +121,7 @@ mod tests {
                     .status()
                     .unwrap()
                     .success()
-            )
+            );
         });
         assert!(fifo.contains("FIFO"), "{fifo}");
         let huge = replace(&|file| fs::File::create(file).unwrap().set_len(LONGEST + 1).unwrap());
