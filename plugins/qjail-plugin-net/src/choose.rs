@@ -84,6 +84,7 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
         world,
         row: request.duplicate,
         vnet: is_vnet(&request.jail.params),
+        pair: request.jail.params.list("vnet.interface").is_empty(),
         used: world.used(&request.jail.name),
         refused: BTreeSet::new(),
         choice: Choice {
@@ -108,11 +109,19 @@ pub(crate) fn choose(world: &World, request: &HookRequest) -> Result<Choice, Plu
     Ok(work.choice)
 }
 
+/// FreeBSD's `lo0`, `lo1`, ….
+fn is_loopback(name: &str) -> bool {
+    let number = name.strip_prefix("lo");
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 struct Work<'a> {
     world: &'a World,
     row: bool,
     /// The jail has a network stack of its own: its addresses need not be in a network of the host's.
     vnet: bool,
+    /// Its interface is made for it; none is where the administrator gives it one.
+    pair: bool,
     used: Vec<Used>,
     /// Interfaces that were refused already.
     refused: BTreeSet<String>,
@@ -170,6 +179,15 @@ impl Work<'_> {
             return;
         }
         if fits(self.world, name) {
+            if self.vnet && self.world.freebsd && self.pair && is_loopback(name) {
+                self.refused.insert(name.to_owned());
+                return self.object(
+                    format!(
+                        "{name} is a loopback interface: no jail with a network stack of its own can be on it"
+                    ),
+                    "name a bridge (qjail net create bridge1 ADDRESS/LENGTH) or a network card".to_owned(),
+                );
+            }
             if self.vnet && !self.world.freebsd && !self.world.is_for_jails(name) {
                 self.check_member(name);
             }

@@ -105,9 +105,12 @@ fn interface(spec: &JailSpec) -> Result<String> {
         })
 }
 
-/// The shell's words that make a bridge with one member, unless it is there. Another jail that starts may be faster.
+/// The shell's words that make a bridge with one member, unless it is there. Another jail that starts may be faster. A
+/// bridge that its member can not join is destroyed: the next start would take it for a good one.
 pub(crate) fn make(name: &str, member: &str) -> String {
-    let named = format!("{IFCONFIG} $e name {name} && {IFCONFIG} {name} addm {member} up");
+    let named = format!(
+        "{IFCONFIG} $e name {name} && {{ {IFCONFIG} {name} addm {member} up || {{ {IFCONFIG} {name} destroy; false; }}; }}"
+    );
     unless_there(name, BRIDGE, &named, &format!("{IFCONFIG} {name}"))
 }
 

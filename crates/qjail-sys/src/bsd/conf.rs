@@ -4,6 +4,7 @@ use qjail_model::{AddrSpec, JailName, LimitChange, ParamValue, Params};
 
 use super::command::{Invocation, JAIL};
 use super::prepare::Strict;
+use super::usage::RCTL;
 use super::vnet;
 use crate::{Interface, JailSpec, Result, SysError, addresses};
 
@@ -52,12 +53,12 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
     if !limits.is_empty() {
         let add = limits
             .iter()
-            .map(|(filter, value)| format!("/usr/bin/rctl -a {filter}={value}"));
+            .map(|(filter, value)| format!("{RCTL} -a {filter}={value}"));
         prepend(&mut params, "exec.created", add.collect());
         // What was taken away already is no failure.
         let remove = limits
             .iter()
-            .map(|(filter, _)| format!("/usr/bin/rctl -r {filter} || :"));
+            .map(|(filter, _)| format!("{RCTL} -r {filter} || :"));
         prepend(&mut params, "exec.poststop", remove.collect());
     }
     if let Some(list) = processors {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::command::Invocation;
 use crate::Usage;
 
+pub(crate) const RCTL: &str = "/usr/bin/rctl";
+
 /// `rctl -u jail:NAME`.
 pub(crate) fn ask(name: &str) -> Invocation {
-    Invocation::new("/usr/bin/rctl", &["-u", &format!("jail:{name}")])
+    Invocation::new(RCTL, &["-u", &format!("jail:{name}")])
 }
 
 /// The answer: a line `RESOURCE=AMOUNT` for each resource, in bytes, seconds or percent of one processor.

@@ -1,3 +1,8 @@
+use std::collections::BTreeSet;
+
+use proptest::collection::btree_set;
+use proptest::prelude::*;
+
 use super::super::bridge::{Bridge, bridge_of, make as make_bridge};
 use super::super::golden;
 use super::super::ifconfig::{self, Shown};
@@ -110,7 +115,8 @@ fn the_address_of_a_member_is_a_router_too() {
     assert_eq!(bridge.gateways.len(), 2);
 }
 
-/// The words of the shell, with an ifconfig(8) of files: an interface is a file, `fails` are the names not to be given.
+/// The words of the shell, with an ifconfig(8) of files: an interface is a file, `fails` the name not to be given or the
+/// member not to be taken.
 fn make(words: &str, there: &[&str], fails: &str) -> (bool, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     for name in there {
@@ -122,6 +128,7 @@ fn make(words: &str, there: &[&str], fails: &str) -> (bool, Vec<String>) {
             'epair create') : > epair7a; : > epair7b; echo epair7a ;;
             'bridge create') : > bridge7; echo bridge7 ;;
             *' name') [ "$3" != "$fails" ] && [ ! -e "$3" ] && mv "$1" "$3" && echo "$3" ;;
+            *' addm') [ "$3" != "$fails" ] && [ -e "$1" ] ;;
             *' destroy') rm -f "$1" "${1%a}b" ;;
             *) [ -e "$1" ] ;;
             esac
@@ -159,6 +166,7 @@ fn the_shell_makes_a_pair_once_and_leaves_no_half_of_one() {
     assert_eq!(make(&bridge, &[], ""), (true, names(&["em0bridge"])));
     assert_eq!(make(&bridge, &["em0bridge"], ""), (true, names(&["em0bridge"])));
     assert_eq!(make(&bridge, &[], "em0bridge"), (false, names(&[])));
+    assert_eq!(make(&bridge, &[], "em0"), (false, names(&[])));
 }
 
 #[test]
@@ -210,5 +218,60 @@ fn on_and_off() {
     ] {
         let params: Params = [("vnet".to_owned(), value.into())].into_iter().collect();
         assert_eq!(is_vnet(&params), on, "{value}");
+    }
+}
+
+/// Ten thousand jails of one prefix, as long as a name can be, on two hosts of one wire.
+#[test]
+fn pairs_of_many_jails_have_names_and_ethernet_addresses_of_their_own() {
+    let hosts = [
+        "4c4c4544-0042-3010-8052-c4c04f4e3132",
+        "4c4c4544-0042-3010-8052-c4c04f4e3133",
+    ];
+    let names: Vec<String> = (0..10_000).map(|n| format!("web-{n:08}")).collect();
+    let ends = names
+        .iter()
+        .map(|n| Pair::of_jail(n))
+        .flat_map(|p| [p.host_end(), p.jail_end()]);
+    let ends: BTreeSet<String> = ends.collect();
+    assert_eq!(ends.len(), 2 * names.len());
+    assert!(ends.iter().all(|e| e.len() == LONGEST_INTERFACE));
+    let of_host = |host| names.iter().flat_map(move |name| macs(host, name, &[]));
+    let addresses: BTreeSet<String> = hosts.into_iter().flat_map(of_host).collect();
+    assert_eq!(addresses.len(), 4 * names.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Jails of any names that start one after the other; each sees the host's ends of those before it.
+    #[test]
+    fn pairs_never_share_a_name_or_an_ethernet_address(
+        names in btree_set("(web|db|a)?-?[A-Za-z0-9_-]{1,8}", 2..40),
+        host in "[0-9a-f-]{0,36}",
+    ) {
+        let (mut on_host, mut all) = (Vec::new(), BTreeSet::new());
+        for name in &names {
+            prop_assert!(check_name(name).is_ok());
+            let pair = Pair::of_jail(name);
+            let pair_macs = macs(&host, name, &on_host);
+            // Locally administered, and no group address (IEEE 802).
+            prop_assert!(pair_macs.iter().all(|m| m.starts_with("02:") && m.len() == 17));
+            on_host.push(pair_macs[0].clone());
+            all.extend(pair_macs);
+            all.extend([pair.host_end(), pair.jail_end()]);
+        }
+        prop_assert_eq!(all.len(), 4 * names.len());
+    }
+
+    /// An address that is taken is never given, whoever has it and whichever end it would be.
+    #[test]
+    fn an_ethernet_address_that_is_taken_is_not_given(name in "[a-z]{1,12}", end in 0..2_usize, times in 1..5) {
+        let mut taken: Vec<String> = Vec::new();
+        for _ in 0..times {
+            let pair = macs("host", &name, &taken);
+            prop_assert!(pair.iter().all(|m| !taken.contains(m)));
+            taken.push(pair[end].clone());
+        }
     }
 }

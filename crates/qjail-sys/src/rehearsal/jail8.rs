@@ -59,7 +59,7 @@ impl World {
         }
         self.inside(&params, "exec.stop")?;
         self.note(format!("    jail_remove(2) {name}"));
-        self.jails.retain(|j| j.name != name);
+        self.end_jail(name);
         for command in params.list("exec.poststop") {
             self.step(&command)?;
         }
@@ -90,13 +90,9 @@ impl World {
     fn step(&mut self, command: &str) -> Result<(), String> {
         self.note(format!("    {command}"));
         self.check(command)?;
-        // What the shell's words name is made by them.
         let words: Vec<&str> = command.split_whitespace().collect();
-        for pair in words.windows(2).filter(|w| w[0] == "name") {
-            let name = pair[1].trim_end_matches(';');
-            if command.contains(" create") && !self.interfaces.contains_key(name) {
-                self.make_card(name);
-            }
+        if command.contains(" create") {
+            self.make_named(&words)?;
         }
         match words.as_slice() {
             ["/sbin/ifconfig", name, rest @ ..] if !command.contains("create") => {
@@ -106,6 +102,21 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the shell's words name is made by them, with the members that they give it.
+    fn make_named(&mut self, words: &[&str]) -> Result<(), String> {
+        for pair in words.windows(2).filter(|w| w[0] == "name") {
+            let name = pair[1].trim_end_matches(';');
+            if self.interfaces.contains_key(name) {
+                continue;
+            }
+            self.make_card(name);
+            for joined in words.windows(3).filter(|w| w[..2] == [name, "addm"]) {
+                self.add_member(name, joined[2])?;
+            }
+        }
+        Ok(())
     }
 
     fn inside(&mut self, params: &Params, key: &str) -> Result<(), String> {

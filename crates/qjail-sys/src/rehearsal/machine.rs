@@ -44,6 +44,10 @@ pub(super) struct Card {
     pub(super) up: bool,
     pub(super) groups: Vec<&'static str>,
     pub(super) members: Vec<String>,
+    /// Its Ethernet address; none for loopback.
+    pub(super) ether: Option<String>,
+    /// The jail whose network stack it is in; the host does not see it then.
+    pub(super) jail: Option<String>,
 }
 
 impl Default for World {
@@ -61,7 +65,7 @@ impl Default for World {
             }],
             up: true,
             groups: vec![group],
-            members: Vec::new(),
+            ..Card::default()
         };
         Self {
             sysctls: texts(&[
@@ -116,6 +120,14 @@ impl World {
         self.last_jid
     }
 
+    /// The kernel gives the interfaces of a jail that is gone back to the host.
+    pub(super) fn end_jail(&mut self, name: &str) {
+        self.jails.retain(|j| j.name != name);
+        for card in self.interfaces.values_mut() {
+            card.jail.take_if(|jail| jail == name);
+        }
+    }
+
     pub(super) fn add_mount(&mut self, on: &str, kind: &str) {
         self.last_mount += 1;
         self.mounts.push(Mounted {
@@ -129,7 +141,14 @@ impl World {
         let mut text = String::new();
         for (name, card) in &self.interfaces {
             let addresses: Vec<String> = card.addresses.iter().map(ToString::to_string).collect();
-            text += &format!("interface {name} {}\n", addresses.join(" "));
+            text += &format!("interface {name} {}", addresses.join(" "));
+            for member in &card.members {
+                text += &format!(" member {member}");
+            }
+            if let Some(jail) = &card.jail {
+                text += &format!(" in jail {jail}");
+            }
+            text += "\n";
         }
         for mounted in &self.mounts {
             text += &format!("{} on {}\n", mounted.kind, mounted.on.display());
@@ -237,7 +256,8 @@ impl Host for Rehearsal {
     fn interfaces(&self) -> Result<Vec<Interface>> {
         let mut world = self.lock();
         world.note("getifaddrs(3)");
-        let all = world.interfaces.iter().map(|(name, card)| Interface {
+        let seen = world.interfaces.iter().filter(|(_, card)| card.jail.is_none());
+        let all = seen.map(|(name, card)| Interface {
             name: name.clone(),
             addresses: card.addresses.clone(),
             up: card.up,

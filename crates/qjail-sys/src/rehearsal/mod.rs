@@ -55,7 +55,9 @@ impl Rehearsal {
     pub fn unload(&self, module: &str, file: bool) {
         let mut world = self.lock();
         world.modules.remove(module);
-        if !file {
+        if file {
+            world.module_files.insert(module.to_owned());
+        } else {
             world.module_files.remove(module);
         }
     }

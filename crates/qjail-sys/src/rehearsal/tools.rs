@@ -5,6 +5,7 @@ use qjail_model::Network;
 use super::machine::{Card, World};
 use crate::bsd::command::{IFCONFIG, Invocation, JAIL, JEXEC, ROUTE, SYSRC};
 use crate::bsd::image::{FSCK, MDCONFIG, MOUNT, NEWFS};
+use crate::bsd::usage::RCTL;
 
 type Said = Result<String, String>;
 
@@ -17,6 +18,7 @@ impl World {
             (JAIL, ["-f", file, "-c", name]) => self.jail_create(file, name),
             (JAIL, ["-f", file, "-r", name]) => self.jail_remove(file, name),
             (JEXEC, _) => Ok(String::new()),
+            (RCTL, ["-u", _]) => Ok("cputime=12\nmemoryuse=52428800\nmaxproc=7\npcpu=3\n".to_owned()),
             (MDCONFIG, args) => self.mdconfig(args),
             (NEWFS | FSCK, _) => Ok(String::new()),
             (MOUNT, ["-t", kind, _, at]) => {
@@ -42,19 +44,85 @@ impl World {
                 self.make_card(name);
                 Ok(String::new())
             }
+            [name, "-vnet", jail] => self.reclaim(name, jail),
             [name, rest @ ..] => {
-                let words = format!("ifconfig: interface {name} does not exist");
-                let card = self.interfaces.get_mut(*name).ok_or(words)?;
-                change(card, rest)?;
-                if *rest == ["destroy"] {
-                    self.interfaces.remove(*name);
-                    let other = name.replacen("qa_", "qb_", 1);
-                    self.interfaces.remove(&other);
-                }
+                self.seen(name)?;
+                match rest {
+                    ["destroy"] => self.destroy(name),
+                    ["vnet", jail] => self.give(name, jail),
+                    ["addm", member, ..] => self.add_member(name, member),
+                    words => self
+                        .interfaces
+                        .get_mut(*name)
+                        .map_or(Ok(()), |card| change(card, words)),
+                }?;
                 Ok(String::new())
             }
             [] => Err("usage: ifconfig".to_owned()),
         }
+    }
+
+    /// The interface, if it is the host's now.
+    fn seen(&self, name: &str) -> Result<&Card, String> {
+        let found = self.interfaces.get(name).filter(|card| card.jail.is_none());
+        found.ok_or_else(|| format!("ifconfig: interface {name} does not exist"))
+    }
+
+    /// Both ends of a pair go together, wherever they are; what goes is a member of nothing any more.
+    fn destroy(&mut self, name: &str) -> Result<(), String> {
+        for gone in [name.to_owned(), name.replacen("qa_", "qb_", 1)] {
+            self.interfaces.remove(&gone);
+            for card in self.interfaces.values_mut() {
+                card.members.retain(|m| *m != gone);
+            }
+        }
+        Ok(())
+    }
+
+    /// `ifconfig NAME vnet JAIL`, by name or number: what it was on the host is forgotten.
+    fn give(&mut self, name: &str, jail: &str) -> Result<(), String> {
+        let found = self
+            .jails
+            .iter()
+            .find(|j| j.name == jail || j.jid.to_string() == jail);
+        let to = found
+            .ok_or_else(|| format!("ifconfig: jail \"{jail}\" not found"))?
+            .name
+            .clone();
+        if let Some(card) = self.interfaces.get_mut(name) {
+            card.jail = Some(to);
+            card.addresses.clear();
+        }
+        Ok(())
+    }
+
+    /// `ifconfig NAME -vnet JAIL`
+    fn reclaim(&mut self, name: &str, jail: &str) -> Said {
+        let of_jail = |card: &&mut Card| card.jail.as_deref() == Some(jail);
+        let card = self.interfaces.get_mut(name).filter(of_jail);
+        let words = || format!("ifconfig: SIOCSIFRVNET ({name}): Device not configured");
+        card.ok_or_else(words)?.jail = None;
+        Ok(String::new())
+    }
+
+    pub(super) fn add_member(&mut self, bridge: &str, member: &str) -> Result<(), String> {
+        let refused = |why| Err(format!("ifconfig: BRDGADD {member}: {why}"));
+        if self.seen(member).is_err() {
+            return refused("No such file or directory");
+        }
+        let on = self
+            .interfaces
+            .iter()
+            .find(|(_, c)| c.members.iter().any(|m| m == member));
+        match on {
+            Some((other, _)) if other == bridge => return refused("File exists"),
+            Some(_) => return refused("Device busy"),
+            None => {}
+        }
+        if let Some(card) = self.interfaces.get_mut(bridge) {
+            card.members.push(member.to_owned());
+        }
+        Ok(())
     }
 
     fn mdconfig(&mut self, args: &[&str]) -> Said {
@@ -94,8 +162,11 @@ impl World {
 
     fn shown(&self) -> String {
         let mut text = String::new();
-        for (name, card) in &self.interfaces {
+        for (name, card) in self.interfaces.iter().filter(|(_, c)| c.jail.is_none()) {
             text += &format!("{name}: flags=8049<UP> metric 0 mtu 1500\n");
+            if let Some(ether) = &card.ether {
+                text += &format!("\tether {ether}\n");
+            }
             for a in &card.addresses {
                 let bits = u32::MAX.checked_shl(32 - u32::from(a.len)).unwrap_or(0);
                 text += &format!("\tinet {} netmask {bits:#010x}\n", a.addr);
@@ -154,7 +225,7 @@ fn change(card: &mut Card, words: &[&str]) -> Result<(), String> {
                 _ => {}
             }
         }
-        ["addm", member, ..] => card.members.push((*member).to_owned()),
+        ["ether", address] => card.ether = Some((*address).to_owned()),
         _ => {}
     }
     Ok(())

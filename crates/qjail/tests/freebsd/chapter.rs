@@ -88,3 +88,30 @@ fn a_command_in_a_jail() {
     host.fails(&["exec", "jail2", "--", "/bin/sh"]);
     host.check("exec.txt");
 }
+
+/// One that fails keeps nobody else down, and the end of the command tells of it.
+#[test]
+fn a_boot_with_a_jail_that_fails_goes_on() {
+    let mut host = Host::ready();
+    for (number, name) in ["first", "second", "third"].into_iter().enumerate() {
+        let address = format!("192.168.1.{}", number + 2);
+        host.ok(&["create", "-n", "lo1", "-4", &address, name]);
+    }
+    host.ok(&["config", "--param", "depend=first", "third"]);
+    host.text.clear();
+    host.machine
+        .fail("/sbin/ifconfig lo1 inet 192.168.1.2/32 alias", "ifconfig: no");
+    let said = host.fails(&["boot"]);
+    host.check("boot-fails.txt");
+    assert!(
+        said.starts_with("qjail: start first: ") && said.contains(": no; /sbin/ifconfig lo1"),
+        "{said}"
+    );
+    assert!(said.contains("qjail: start third: a jail that it depends on has not started"));
+    let state = host.state();
+    assert!(state.contains("jail second in "), "{state}");
+    assert!(!state.contains("jail first in ") && !state.contains("192.168.1.2/32"));
+    host.machine.mend();
+    host.ok(&["boot"]);
+    host.ok(&["shutdown"]);
+}

@@ -78,3 +78,122 @@ fn difference(before: &str, after: &str) -> String {
     };
     only(before, after, '-') + &only(after, before, '+')
 }
+
+/// The options that give a jail another network; each line goes on from the one before.
+#[test]
+fn the_network_options_of_config() {
+    let mut host = Host::ready();
+    host.ok(&["net", "create", "bridge1", "10.1.0.1/24"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    let file = host.path("var/db/qjail/jail.conf.d/jail2.conf");
+    let now = || fs::read_to_string(&file).unwrap();
+    let plain = now();
+    let mut golden = String::new();
+    for options in [
+        "-4 192.168.1.4,192.168.1.5",
+        "-6 fd00::2/64",
+        "-4 none -6 none",
+        "-c em0 -4 192.0.2.20",
+        "-c lo1 -4 192.168.1.4",
+        "-v -w em0 -4 192.0.2.20/24",
+        "-w bridge1 -4 10.1.0.5/24",
+        "-4 none",
+        "-V -c lo1 -4 192.168.1.2",
+    ] {
+        let before = now();
+        let line: Vec<&str> = ["config"].into_iter().chain(options.split(' ')).collect();
+        host.ok(&[&line[..], &["jail2"]].concat());
+        golden += &format!("# qjail config {options} jail2\n");
+        golden += &difference(&before, &now());
+    }
+    assert_eq!(now(), plain, "there and back again");
+    for (options, says) in [
+        ("-w em0", "jail2 has no network stack of its own"),
+        ("-c nosuch0 -4 10.7.0.1", "there is no interface nosuch0"),
+        ("-v -w nosuch0", "there is no interface nosuch0"),
+        ("-4 192.0.2.10", "192.0.2.10"),
+        ("-v -w lo1", "loopback"),
+        ("-4 192.168.1.300", "192.168.1.300"),
+    ] {
+        let line: Vec<&str> = ["config"].into_iter().chain(options.split(' ')).collect();
+        let said = host.fails(&[&line[..], &["jail2"]].concat());
+        assert!(said.contains(says), "{options}: {said}");
+        golden += &format!("# qjail config {options} jail2   (fails)\n{said}");
+        assert_eq!(now(), plain, "{options}");
+    }
+    host.text = golden;
+    host.check("config-network.txt");
+}
+
+#[test]
+fn system_v_objects_of_the_host() {
+    let mut host = Host::ready();
+    host.ok(&[
+        "create",
+        "-n",
+        "lo1",
+        "-4",
+        "192.168.1.2",
+        "--sysvipc",
+        "inherit",
+        "jail2",
+    ]);
+    assert!(
+        host.text
+            .contains("! warning: jail2 will share all System V objects with the host")
+    );
+    let file = host.path("var/db/qjail/jail.conf.d/jail2.conf");
+    let values = || -> Vec<String> {
+        let text = fs::read_to_string(&file).unwrap();
+        let of_kind = |l: &&str| l.trim().starts_with("sysv");
+        text.lines()
+            .filter(of_kind)
+            .map(|l| l.trim().to_owned())
+            .collect()
+    };
+    let all = |mode| ["sysvmsg", "sysvsem", "sysvshm"].map(|kind| format!("{kind} = \"{mode}\";"));
+    assert_eq!(values(), all("inherit"));
+    host.text.clear();
+    host.ok(&["start", "jail2"]);
+    assert!(host.text.contains("    | \tsysvshm = \"inherit\";\n"));
+    host.ok(&["config", "-y", "--restart", "jail2"]);
+    assert_eq!(values(), all("new"));
+    host.ok(&["stop", "jail2"]);
+    host.ok(&["config", "-Y", "jail2"]);
+    assert!(values().is_empty());
+}
+
+/// Limits are rules of rctl(8), where the kernel counts.
+#[test]
+fn limits_need_an_account() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    let limits = [
+        "config",
+        "--limit",
+        "memory=512m",
+        "--limit",
+        "pids=100",
+        "--limit",
+        "cpu=50%",
+        "jail2",
+    ];
+    let said = host.fails(&limits);
+    assert!(said.contains("kern.racct.enable is 0"), "{said}");
+    assert!(said.contains("hint: add kern.racct.enable=1 to /boot/loader.conf and reboot"));
+    host.machine.sysctl("kern.racct.enable", "1");
+    host.ok(&limits);
+    host.text.clear();
+    let before = host.state();
+    host.ok(&["start", "jail2"]);
+    host.ok(&["top", "--once"]);
+    host.ok(&["stop", "jail2"]);
+    host.check("limits.txt");
+    assert_eq!(host.state(), before);
+    // A rule that the kernel refuses is a failed start.
+    host.machine
+        .fail("/usr/bin/rctl -a jail:jail2:maxproc", "rctl: Invalid argument");
+    let said = host.fails(&["start", "jail2"]);
+    assert!(said.contains("rctl: Invalid argument"), "{said}");
+    assert_eq!(host.state(), before);
+}

@@ -12,10 +12,11 @@ mod vnet;
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{Read, Seek};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use qjail_plugin_base as _;
 use qjail_plugin_net as _;
@@ -56,8 +57,8 @@ impl Host {
         self.dir.path().join("root").join(path)
     }
 
-    /// Runs a command; what it sends is noted below its line.
-    fn run(&mut self, args: &[&str]) -> bool {
+    /// Runs a command; what it sends and says is noted below its line. Tells whether it was done, and what it said.
+    fn run(&mut self, args: &[&str]) -> (bool, String) {
         let root = self.path("");
         let words: Vec<OsString> = ["--root", root.to_str().unwrap(), "--no-progress", "--jobs", "1"]
             .iter()
@@ -65,7 +66,8 @@ impl Host {
             .map(OsString::from)
             .collect();
         let machine = self.machine.clone();
-        let code = qjail_cli::run_on(&words, "freebsd", &|state| Arc::from(machine.system(state)));
+        let (code, said) =
+            heard(|| qjail_cli::run_on(&words, "freebsd", &|state| Arc::from(machine.system(state))));
         let done = code == ExitCode::SUCCESS;
         self.text += &format!(
             "# qjail {}{}\n{}",
@@ -73,15 +75,20 @@ impl Host {
             if done { "" } else { "   (fails)" },
             self.machine.transcript()
         );
-        done
+        self.text.extend(said.lines().map(|line| format!("! {line}\n")));
+        (done, said)
     }
 
     fn ok(&mut self, args: &[&str]) {
-        assert!(self.run(args), "{args:?}: {}", self.text);
+        let (done, _) = self.run(args);
+        assert!(done, "{args:?}: {}", self.text);
     }
 
-    fn fails(&mut self, args: &[&str]) {
-        assert!(!self.run(args), "{args:?}: {}", self.text);
+    /// What the command says when it fails.
+    fn fails(&mut self, args: &[&str]) -> String {
+        let (done, said) = self.run(args);
+        assert!(!done && !said.is_empty(), "{args:?}: {}", self.text);
+        said
     }
 
     /// Compares what was noted with a golden file, and begins anew.
@@ -103,6 +110,10 @@ impl Host {
 
     /// The smallest archive that is a base of FreeBSD 13.2.
     fn base(&self) -> PathBuf {
+        let archive = self.dir.path().join("base.txz");
+        if archive.exists() {
+            return archive;
+        }
         let tree = self.dir.path().join("base");
         let version = "#!/bin/sh\nUSERLAND_VERSION=\"13.2-RELEASE\"\n";
         for (file, content) in [
@@ -130,7 +141,6 @@ impl Host {
             fs::write(path, content).unwrap();
         }
         symlink("usr/src/sys", tree.join("sys")).unwrap();
-        let archive = self.dir.path().join("base.txz");
         let done = std::process::Command::new("tar")
             .args([
                 "-cJf",
@@ -148,6 +158,23 @@ impl Host {
     fn state(&self) -> String {
         self.machine.state()
     }
+}
+
+/// Standard error is one for all threads: a command has it for itself while it runs.
+static STANDARD_ERROR: Mutex<()> = Mutex::new(());
+
+/// What something returns, and what it says on standard error meanwhile.
+fn heard<T>(run: impl FnOnce() -> T) -> (T, String) {
+    let _alone = STANDARD_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut file = tempfile::tempfile().unwrap();
+    let own = rustix::io::dup(rustix::stdio::stderr()).unwrap();
+    rustix::stdio::dup2_stderr(&file).unwrap();
+    let answer = run();
+    rustix::stdio::dup2_stderr(&own).unwrap();
+    let mut said = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut said).unwrap();
+    (answer, said)
 }
 
 /// Bases are named after the second in which they are installed: `13.2-RELEASE-20261126000000`.

@@ -52,6 +52,22 @@ fn addresses_move_with_the_interface_that_they_name() {
 }
 
 #[test]
+fn on_freebsd_no_loopback_interface_is_for_vnet() {
+    let mut world = World::freebsd();
+    let on = [("vnet", json!(true)), ("vnet-interface", json!("lo1"))];
+    let refused = config(&world, "jail1", &on).unwrap_err();
+    assert!(
+        refused[0].starts_with("lo1 is a loopback interface"),
+        "{refused:?}"
+    );
+    // With an interface that the administrator gives, where its addresses are does not matter.
+    let mut own = jail("jail1", &[]);
+    own.params.set("vnet.interface", "em1");
+    world.jails = vec![own];
+    config(&world, "jail1", &on).unwrap();
+}
+
+#[test]
 fn vnet_on_freebsd_has_its_rules_for_devices() {
     let mut world = World::freebsd();
     let on = config(
