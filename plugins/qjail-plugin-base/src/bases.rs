@@ -121,6 +121,12 @@ fn uses(jail: &JailInfo, zone: Option<&str>, id: &str, is_current: bool) -> bool
     jail.zone.as_deref() == zone && !jail.thick && pinned.map_or(is_current, |base| base == id)
 }
 
+/// Where a base came from, for the table.
+fn source(record: &Record) -> String {
+    let made_of = if record.pkgbase { " (pkgbase)" } else { "" };
+    format!("{}{made_of}", record.source)
+}
+
 /// `bases`
 pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<CommandReply, PluginError> {
     let context = &request.context;
@@ -147,7 +153,7 @@ pub(crate) fn command(host: &Host<'_>, request: &CommandRequest) -> Result<Comma
             id.clone(),
             or_dash(&record.release),
             or_dash(&record.arch),
-            or_dash(&record.source),
+            or_dash(&source(&record)),
             if record.created == 0 {
                 "-".to_owned()
             } else {

@@ -227,10 +227,17 @@ fn is_link_to(context: &Context, name: &str, target: &str) -> Result<bool, Plugi
 
 /// A base must not be newer than the kernel that it will run on.
 fn check_release(host: &Host<'_>, context: &Context, wanted: &Wanted) -> Result<(), PluginError> {
-    let Some(release) = wanted.release.as_ref().filter(|_| context.os == "freebsd") else {
+    if context.os != "freebsd" {
         return Ok(());
-    };
-    newer_than_kernel(host, release)
+    }
+    if wanted.source == Source::Host {
+        // The host was updated and still runs its old kernel.
+        let running = host.info()?.release.parse::<qjail_model::Release>();
+        let checked = running.map_or(Ok(()), |release| newer_than_kernel(host, &release));
+        return checked.map_err(|e| e.hint("boot the new kernel first"));
+    }
+    let release = wanted.release.as_ref();
+    release.map_or(Ok(()), |release| newer_than_kernel(host, release))
 }
 
 /// Refuses a release that the running kernel is too old for.

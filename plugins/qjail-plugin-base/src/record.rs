@@ -51,6 +51,9 @@ pub(crate) struct Record {
     /// Directories of the host that are mounted below `sharedfs`, without a leading `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) binds: Vec<String>,
+    /// Copied from a host whose base system is made of packages (FreeBSD's pkgbase).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pkgbase: bool,
 }
 
 impl Record {

@@ -10,9 +10,9 @@ use qjail_plugin_api::{Context, Host, PluginError, Progress};
 use super::accounts::write_accounts;
 use super::keep::{Copied, copy_public, write};
 use super::layout::{System, ensure_dir, kind, skeleton};
-use super::split::forget;
+use super::split::{clear_flags, forget};
 use super::watch::watched;
-use super::{begin, failed, links, open, write_record};
+use super::{begin, failed, links, open, pkgbase, write_record};
 use crate::bases::rel;
 use crate::plan::FromHost;
 use crate::record::{self, Record};
@@ -92,13 +92,19 @@ run_rc_command \"$1\"
 ";
 
 pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result<(), PluginError> {
+    copy(host, context, data, &open("/")?)
+}
+
+/// Makes the base of the system below `root`.
+fn copy(host: &Host<'_>, context: &Context, data: &FromHost, root: &Root) -> Result<(), PluginError> {
+    let pkgbase = pkgbase::is_used(root)?;
     let base = begin(context, &data.id)?;
     let make = |name: &str| {
         base.make_dir(&rel(name)?, 0o755, None)
             .map_err(PluginError::new)?;
         base.open_dir(&rel(name)?).map_err(PluginError::new)
     };
-    let (shared, template, root) = (make("sharedfs")?, make("template")?, open("/")?);
+    let (shared, template) = (make("sharedfs")?, make("template")?);
     ensure_dir(&template, "usr", 0o755)?;
     ensure_dir(&shared, "usr", 0o755)?;
     let mut copied = Copied::default();
@@ -108,7 +114,7 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result
             about: format!("copy /{path}"),
             ..Progress::default()
         });
-        if let Some(part) = copy_part(host, &root, &shared, path)? {
+        if let Some(part) = copy_part(host, root, &shared, path)? {
             copied.add(part);
             template
                 .symlink(format!("/sharedfs/{path}"), &rel(path)?)
@@ -116,10 +122,14 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result
             moved.push(*path);
         }
     }
+    clear_flags(&shared)?;
     links::rewrite(&shared, &moved)?;
     skeleton(&template, System::FreeBsd)?;
     ensure_dir(&template, "home", 0o755)?;
-    copied.add(etc(&root, &template)?);
+    copied.add(etc(root, &template)?);
+    if pkgbase {
+        pkgbase::without_repository(&template)?;
+    }
     forget(&template)?;
     let record = Record {
         id: data.id.clone(),
@@ -131,6 +141,7 @@ pub(super) fn run(host: &Host<'_>, context: &Context, data: &FromHost) -> Result
         created: context.now,
         bytes: copied.bytes,
         entries: copied.entries,
+        pkgbase,
         ..Record::default()
     };
     write_record(context, &record)
@@ -206,3 +217,7 @@ fn etc(root: &Root, template: &Root) -> Result<Copied, PluginError> {
     write(template, "firstboot", b"", 0o644)?;
     Ok(copied)
 }
+
+#[cfg(test)]
+#[path = "freebsd_host_tests.rs"]
+mod tests;

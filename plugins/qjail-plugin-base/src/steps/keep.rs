@@ -93,9 +93,16 @@ fn private_below(dir: &Root) -> Result<Vec<RelPath>, PluginError> {
     Ok(private)
 }
 
-/// Whether something is not for everybody: by its permissions, by its kind, or because its name says so.
+/// What pkg(8) leaves beside a file of a package that was changed: the administrator's, or the new one.
+const OF_MERGES: [&str; 2] = [".pkgsave", ".pkgnew"];
+
+/// Whether something is not for everybody: by its permissions, by its kind, or because its name says so. What is left of
+/// merges is for the host's administrator only.
 fn is_private(path: &str, meta: &Meta) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
+    if OF_MERGES.iter().any(|ending| name.ends_with(ending)) {
+        return true;
+    }
     let told =
         name.starts_with("ssh_host_") || name.ends_with(".key") || name.ends_with('-') || name == "private";
     told || match meta.kind {
@@ -126,6 +133,8 @@ mod tests {
             ("private/x", 0o644),
             ("closed/x", 0o644),
             ("old-", 0o644),
+            ("system.pkgsave", 0o644),
+            ("system.pkgnew", 0o644),
         ] {
             let path = from.join("etc/pam.d").join(path);
             std::fs::write(&path, "x").unwrap();

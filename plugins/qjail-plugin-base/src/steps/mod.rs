@@ -8,6 +8,7 @@ mod keep;
 mod layout;
 mod links;
 mod linux_host;
+mod pkgbase;
 mod split;
 mod watch;
 

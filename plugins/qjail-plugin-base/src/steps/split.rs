@@ -193,7 +193,7 @@ fn prepare_freebsd(template: &Root, release: &str) -> Result<(), PluginError> {
 }
 
 /// FreeBSD's `schg` and its like would keep jails from being changed, updated and deleted (chflags(1)).
-fn clear_flags(root: &Root) -> Result<(), PluginError> {
+pub(super) fn clear_flags(root: &Root) -> Result<(), PluginError> {
     walk(root, &RelPath::root(), &mut |path, _| {
         let flags = root
             .metadata(path)

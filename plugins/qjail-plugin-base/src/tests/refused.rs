@@ -30,6 +30,24 @@ fn a_base_newer_than_the_kernel_is_refused() {
     }
 }
 
+/// A host that was updated, by freebsd-update or by pkg, and was not booted since.
+#[test]
+fn a_host_that_is_newer_than_its_kernel_is_no_base() {
+    let site = Site {
+        os: "freebsd",
+        kernel: "14.3-RELEASE-p2",
+        ..Site::new()
+    };
+    let before = site.picture();
+    let error = site.install(&[("from-host", json!(true))]).unwrap_err();
+    assert_eq!(
+        error.message,
+        "base 15.0-RELEASE is newer than the running kernel, which is 14.3-RELEASE-p2"
+    );
+    assert_eq!(error.hint.as_deref(), Some("boot the new kernel first"));
+    assert_eq!(site.picture(), before);
+}
+
 #[test]
 fn what_is_no_base_leaves_all_as_it_was() {
     let site = Site::new();
