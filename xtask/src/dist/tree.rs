@@ -31,6 +31,19 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/qjail.fish"),
 ];
 
+/// What is to be read, at the same places as in the checkout: the links from one to another hold.
+const DOCS: [&str; 9] = [
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "docs/archive-format.md",
+    "docs/freebsd.md",
+    "docs/import.md",
+    "docs/plugin-abi.md",
+    "docs/plugin-api.schema.json",
+    "docs/plugin-tutorial.md",
+];
+
 /// Lays out everything below `dir`, which is made anew. `day` stands in the manual pages.
 pub(super) fn lay_out(system: System, built: &Built, dir: &Path, day: &str) -> Result<()> {
     let _ = std::fs::remove_dir_all(dir);
@@ -52,7 +65,7 @@ pub(super) fn lay_out(system: System, built: &Built, dir: &Path, day: &str) -> R
         write(&dir.join(file), &text, 0o644)?;
     }
     flavors(&dir.join("share/qjail/flavors"))?;
-    for doc in ["README.md", "LICENSE", "CHANGELOG.md"] {
+    for doc in DOCS {
         place(&top().join(doc), &dir.join("share/doc/qjail").join(doc), 0o644)?;
     }
     match system {
@@ -159,7 +172,7 @@ pub(super) fn check(system: System, dir: &Path, update: bool) -> Result<()> {
 /// The line of pkg-plist(5) for a file of the tree.
 fn listed(file: &Path) -> Option<String> {
     let name = file.display().to_string();
-    // The ports tree takes these from elsewhere: USE_RC_SUBR and the licence framework.
+    // The ports tree lists these by itself: USE_RC_SUBR, PORTDOCS and the licence framework.
     if name == "etc/rc.d/qjail" || name.starts_with("share/doc/") {
         return None;
     }
