@@ -300,6 +300,13 @@ pub trait System: Send + Sync {
     /// What failed; something still uses it.
     fn detach_image(&self, file: &Path, at: &Path) -> Result<()>;
 
+    /// The device that has `file` behind it, mounted or not: `loop3` on Linux, `md0` on FreeBSD. The file is known by its
+    /// path; its directory must exist.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn image_device(&self, file: &Path) -> Result<Option<String>>;
+
     /// The network interfaces of the host.
     ///
     /// # Errors

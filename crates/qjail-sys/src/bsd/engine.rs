@@ -181,6 +181,10 @@ impl<H: Host> System for Bsd<H> {
         image::detach(&self.host, file, at)
     }
 
+    fn image_device(&self, file: &Path) -> Result<Option<String>> {
+        image::find(&self.host, file)
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>> {
         let mut all = self.host.interfaces()?;
         let answer = self

@@ -77,7 +77,8 @@ fn disk(host: &impl Host, file: &Path) -> Result<String> {
     Ok(said.trim().to_owned())
 }
 
-fn find(host: &impl Host, file: &Path) -> Result<Option<String>> {
+/// The memory disk on `file`.
+pub(super) fn find(host: &impl Host, file: &Path) -> Result<Option<String>> {
     let said = host.succeed(&Invocation::new(MDCONFIG, &["-l", "-v"]))?;
     Ok(listed(&said, file))
 }

@@ -303,6 +303,12 @@ impl System for Fake {
         Ok(())
     }
 
+    fn image_device(&self, file: &Path) -> Result<Option<String>> {
+        let state = self.lock();
+        let at = state.images.values().position(|f| f == file);
+        Ok(at.map(|number| format!("loop{number}")))
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>> {
         Ok(self
             .lock()

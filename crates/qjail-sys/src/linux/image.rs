@@ -193,19 +193,38 @@ fn backing_file(device: &str) -> Option<PathBuf> {
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(text)))
 }
 
-/// The loop device that has `file` behind it already, open, and its path.
-fn configured(file: &Path) -> io::Result<Option<(File, CString)>> {
+/// The loop device that has `file` behind it. What is mounted over the file hides it, but not its directory.
+pub(super) fn device(file: &Path) -> Result<Option<String>> {
+    let (Some(dir), Some(name)) = (file.parent(), file.file_name()) else {
+        return Ok(None);
+    };
+    let numbers = numbers(&resolved(dir)?.join(name));
+    let numbers = numbers.map_err(|e| SysError::new(format!("look at {}", file.display()), e))?;
+    Ok(numbers.first().map(|number| format!("loop{number}")))
+}
+
+/// The numbers of the loop devices that have `file` behind them.
+fn numbers(file: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
     for entry in std::fs::read_dir("/sys/block")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let number = name.strip_prefix("loop").and_then(|n| n.parse::<u32>().ok());
-        let has_it = |n: &u32| backing_file(&format!("{MAJOR}{n}")).as_deref() == Some(file);
-        let Some(number) = number.filter(has_it) else {
-            continue;
-        };
+        numbers.extend(number.filter(|n| has_behind(*n, file)));
+    }
+    Ok(numbers)
+}
+
+fn has_behind(number: u32, file: &Path) -> bool {
+    backing_file(&format!("{MAJOR}{number}")).as_deref() == Some(file)
+}
+
+/// The loop device that has `file` behind it already, open, and its path.
+fn configured(file: &Path) -> io::Result<Option<(File, CString)>> {
+    for number in numbers(file)? {
         let path = format!("/dev/loop{number}");
         let device = OpenOptions::new().read(true).write(true).open(&path)?;
         // While it is open it keeps its file; until now it may have let go.
-        if has_it(&number) {
+        if has_behind(number, file) {
             return Ok(Some((device, CString::new(path)?)));
         }
     }

@@ -195,6 +195,10 @@ impl System for Linux {
         image::detach(file, at)
     }
 
+    fn image_device(&self, file: &Path) -> Result<Option<String>> {
+        image::device(file)
+    }
+
     fn interfaces(&self) -> Result<Vec<Interface>> {
         net::interfaces()
     }

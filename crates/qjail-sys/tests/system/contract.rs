@@ -178,10 +178,13 @@ pub(crate) fn images(system: &dyn System) {
     assert_eq!(file.metadata().unwrap().len(), 16 << 20);
     assert!(system.attach_image(&file, &at).is_err(), "no mount point");
     std::fs::create_dir(&at).unwrap();
+    assert_eq!(system.image_device(&file).unwrap(), None);
     system.attach_image(&file, &at).unwrap();
     system.attach_image(&file, &at).unwrap();
+    assert!(system.image_device(&file).unwrap().is_some());
     let other = dir.path().join("images/b.img");
     system.make_image(&other, 16 << 20).unwrap();
+    assert_eq!(system.image_device(&other).unwrap(), None);
     assert!(system.attach_image(&other, &at).is_err(), "another is mounted");
     system.detach_image(&other, &at).unwrap();
     std::fs::write(at.join("file"), "kept").unwrap();
