@@ -8,7 +8,7 @@ use qjail_tests::{Site, same, sh};
 
 /// Loop devices on files of the site, and its mounts. A device stays as long as a copy of its mount lives on in the mount
 /// namespace of anybody else on this machine, which may be a moment.
-fn attached(site: &Site) -> String {
+pub(crate) fn attached(site: &Site) -> String {
     let root = site.root.display();
     let mounts = format!("grep -F '{root}/var/lib/qjail/jails' /proc/mounts | grep ext4; true");
     let mounts = sh(&mounts, &site.root).ok().out;
@@ -26,7 +26,7 @@ fn devices(site: &Site) -> String {
     sh(&script, &site.root).ok().out
 }
 
-fn image(site: &Site, jail: &str) -> std::path::PathBuf {
+pub(crate) fn image(site: &Site, jail: &str) -> std::path::PathBuf {
     site.jails().join(format!(".images/{jail}.img"))
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use qjail_tests::{Site, sh};
 
 /// A jail of the old program: the file, its zone, settings that are not the default.
-type Old<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+pub(crate) type Old<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
 /// A tree of qjail 5 with these jails: name with suffix, zone, settings that are not the default.
-fn old(site: &Site, jails: &[Old<'_>]) -> PathBuf {
+pub(crate) fn old(site: &Site, jails: &[Old<'_>]) -> PathBuf {
     let dir = site.root.join("old");
     for (file, zone, settings) in jails {
         let name = file.split('.').next().unwrap();
@@ -30,7 +30,7 @@ fn old(site: &Site, jails: &[Old<'_>]) -> PathBuf {
     dir
 }
 
-fn control(name: &str, dot: &str, settings: &[(&str, &str)]) -> String {
+pub(crate) fn control(name: &str, dot: &str, settings: &[(&str, &str)]) -> String {
     const KEYS: [&str; 24] = [
         "name",
         "ip4",
@@ -70,7 +70,7 @@ fn control(name: &str, dot: &str, settings: &[(&str, &str)]) -> String {
 }
 
 /// A root that a jail can be started with: the template of the site's base, or a link into a base where there is none.
-fn thin_root(site: &Site, dot: &str, name: &str) {
+pub(crate) fn thin_root(site: &Site, dot: &str, name: &str) {
     let root = site.root.join(format!("var/lib/qjail/jails{dot}")).join(name);
     std::fs::create_dir_all(root.parent().unwrap()).unwrap();
     let template = site.jails().join("template/");
@@ -90,7 +90,7 @@ fn thin_root(site: &Site, dot: &str, name: &str) {
     }
 }
 
-fn picture(dir: &Path) -> String {
+pub(crate) fn picture(dir: &Path) -> String {
     sh(
         "find . -printf '%y %m %p %l %T@\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum",
         dir,
@@ -265,7 +265,7 @@ fn what_is_wrong_with_one_jail_does_not_stop_the_others() {
 #[test]
 fn jails_of_a_jail_conf() {
     let site = Site::from_host();
-    for name in ["web", "db", "hook"] {
+    for name in ["web", "db", "hook", "wrong"] {
         thin_root(&site, "", name);
     }
     let write = |name: &str, text: &str| std::fs::write(site.root.join(name), text).unwrap();
@@ -278,7 +278,8 @@ fn jails_of_a_jail_conf() {
         "$base = \"/usr/jails\"; path = \"$base/$name\"; exec.clean; mount.devfs;\n\
          exec.start = \"/bin/sh /etc/rc\"; exec.stop = \"/bin/sh /etc/rc.shutdown\";\n\
          .include \"inc*.conf\";\nweb { host.hostname = \"web.example.org\"; sysvshm = new; }\n\
-         hook { exec.prestart = \"touch /tmp/ran\"; Odd = 1; }\nfar { path = /srv/far; }\n",
+         hook { exec.prestart = \"touch /tmp/ran\"; Odd = 1; }\n\
+         wrong { allow.raw_socket; children.max = many; }\nfar { path = /srv/far; }\n",
     );
     let file = site.root.join("jail.conf");
     let file = file.to_str().unwrap();
@@ -294,7 +295,9 @@ fn jails_of_a_jail_conf() {
         "mount not taken over: /data /usr/jails/db/data nullfs rw 0 0",
         "depends on web",
         "not taken over: exec.prestart = touch /tmp/ran (commands on the host are not run on Linux)",
-        "not taken over: `Odd` is not the name of a jail parameter",
+        "not taken over: Odd = 1 (`Odd` is not the name of a jail parameter)",
+        "not taken over: allow.raw_socket = true (jail(8) has no parameter allow.raw_socket, but allow.raw_sockets)",
+        "not taken over: children.max = many (children.max: `many` is not a whole number from 0 to",
     ] {
         assert!(ran.out.contains(says), "{says}: {ran:#?}");
     }
@@ -302,6 +305,11 @@ fn jails_of_a_jail_conf() {
     assert!(
         !web.contains("exec.start") && !web.contains("path") && web.contains("sysvshm = \"new\""),
         "{web}"
+    );
+    let wrong = std::fs::read_to_string(site.definition("wrong")).unwrap();
+    assert!(
+        wrong.contains("norun = true") && !wrong.contains("allow") && !wrong.contains("children"),
+        "{wrong}"
     );
     let _ = site.qjail(&["start", "web"]).ok();
     assert_eq!(

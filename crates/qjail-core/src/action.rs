@@ -74,6 +74,13 @@ pub enum Action {
         /// Its new name.
         to: PathBuf,
     },
+    /// Give the image of a jail of another program a second name, where images are kept here. Undone, only that name goes.
+    LinkImage {
+        /// The file as it is.
+        from: At,
+        /// Its second name.
+        to: At,
+    },
     /// Remove the file of an image jail.
     RemoveImage {
         /// The file.
@@ -166,6 +173,7 @@ impl fmt::Display for Action {
             }
             Self::DetachImage { image } => write!(f, "unmount {}", image.at.display()),
             Self::MoveImage { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
+            Self::LinkImage { from, to } => write!(f, "give {from} a second name: {to}"),
             Self::RemoveImage { file } => write!(f, "remove {}", file.display()),
             Self::StartJail { spec } => {
                 write!(f, "start jail {}", spec.name)?;

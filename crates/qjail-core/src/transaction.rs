@@ -111,7 +111,7 @@ fn forward(
                 index,
                 undo: undo.clone(),
             },
-            undo.must_last() || is_rename(action),
+            undo.must_last() || changes_a_name(action),
         )?;
         begun.push((index, undo));
         runner.run(action)?;
@@ -123,6 +123,10 @@ fn forward(
 }
 
 /// A name may be on disk before the record of its change: then nobody would know what to change back.
+fn changes_a_name(action: &Action) -> bool {
+    is_rename(action) || matches!(action, Action::MoveImage { .. } | Action::LinkImage { .. })
+}
+
 fn is_rename(action: &Action) -> bool {
     matches!(
         action,
@@ -146,7 +150,7 @@ fn flush(plan: &Plan) -> Result<()> {
 /// Whether an action makes files that it does not flush one by one. What happens in a running jail is the jail's own.
 fn leaves_files(plan: &Plan, action: &Action) -> bool {
     match action {
-        Action::MergeFlavor { .. } | Action::Thicken { .. } => true,
+        Action::MergeFlavor { .. } | Action::Thicken { .. } | Action::LinkImage { .. } => true,
         Action::Step { what, .. } => match what {
             Step::CopyTree { .. } => true,
             Step::Plugin { .. } => !plan.undoable().any(is_of_a_run),

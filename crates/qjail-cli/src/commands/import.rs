@@ -26,11 +26,7 @@ impl Call<'_> {
             self.style.message("There is no jail to import.", None);
         }
         let names: Vec<&str> = ready.iter().map(|j| j.name.as_str()).collect();
-        if !self.agreed(
-            "import",
-            &format!("Import {} jails ({})", names.len(), names.join(", ")),
-            names.is_empty(),
-        )? {
+        if !self.agreed("import", &question(&names), names.is_empty())? {
             return Ok(1);
         }
         setup::watch_signals(self.engine)?;
@@ -85,6 +81,11 @@ impl Call<'_> {
     }
 }
 
+fn question(names: &[&str]) -> String {
+    let jails = if names.len() == 1 { "jail" } else { "jails" };
+    format!("Import {} {jails} ({})", names.len(), names.join(", "))
+}
+
 fn value(jail: &Import) -> serde_json::Value {
     json!({
         "import": jail.name,
@@ -105,6 +106,7 @@ fn text(jail: &Import) -> Vec<String> {
         }
         .to_owned(),
     ];
+    what.extend(d.image.map(|size| format!("in an image of {size}")));
     what.extend(d.zone.as_ref().map(|z| format!("in zone {z}")));
     what.extend(d.manual.then(|| "manual".to_owned()));
     what.extend(d.norun.then(|| "norun".to_owned()));

@@ -267,7 +267,7 @@ impl Engine {
     }
 
     /// Asks the plugins, about a rename after all else; what they want in the definition is put there.
-    fn ask_config(
+    pub(crate) fn ask_config(
         &self,
         name: &JailName,
         definition: &mut Definition,

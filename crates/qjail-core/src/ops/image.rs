@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use qjail_model::{Definition, JailName, Size};
-use qjail_plugin_api::Place;
+use qjail_plugin_api::{At, Place};
 use qjail_store::{Lock, Wait};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,11 @@ pub struct Image {
 /// The file of the image jail `name`.
 pub(crate) fn image_file(places: &Places, name: &JailName) -> PathBuf {
     places.jails.join(DIR).join(format!("{name}.img"))
+}
+
+/// The same file, seen from the directory of jails.
+pub(crate) fn image_at(name: &JailName) -> At {
+    At::jails(&format!("{DIR}/{name}.img"))
 }
 
 /// The image of a jail, if it is an image jail.

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// The largest file whose old content is kept for undo.
 const KEEP_LIMIT: u64 = 4 << 20;
+/// For root alone: whoever reads an image reads the jail.
+const IMAGES_MODE: u32 = 0o700;
 
 /// A file as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,10 +195,35 @@ impl Runner<'_> {
         Ok(root.rename_no_replace(&target, &root, &source)?)
     }
 
+    /// Gives an image a second name, and makes the directory for it.
+    pub(super) fn link_image(&self, from: &At, to: &At) -> Result<()> {
+        let (root, source, target) = self.both(from, to)?;
+        if is_same_file(&root, &source, &target)? {
+            return Ok(());
+        }
+        if let Some(dir) = target.parent() {
+            root.make_dirs(&dir, IMAGES_MODE, None)?;
+        }
+        Ok(root.hard_link(&source, &target)?)
+    }
+
+    /// Takes the second name away; another file of that name stays.
+    pub(super) fn unlink_image(&self, from: &At, to: &At) -> Result<()> {
+        let (root, source, target) = self.both(from, to)?;
+        if is_same_file(&root, &source, &target)? {
+            root.remove_file(&target)?;
+        }
+        if let Some(dir) = target.parent() {
+            // Others are in it, or it was not made.
+            let _ = root.remove_dir(&dir);
+        }
+        Ok(())
+    }
+
     pub(super) fn both(&self, from: &At, to: &At) -> Result<(Root, RelPath, RelPath)> {
         if from.place != to.place {
             return Err(Error::new(format!(
-                "rename {from} to {to}: both must be in the same place"
+                "{from} and {to}: both must be in the same place"
             )));
         }
         Ok((self.places.open(from.place)?, rel(&from.path)?, rel(&to.path)?))
@@ -253,6 +280,13 @@ impl Runner<'_> {
             }
         }
     }
+}
+
+/// Whether two names are of one file.
+fn is_same_file(root: &Root, a: &RelPath, b: &RelPath) -> Result<bool> {
+    let number = |path| -> Result<_> { Ok(root.metadata(path)?.map(|m| (m.dev, m.ino))) };
+    let (a, b) = (number(a)?, number(b)?);
+    Ok(a.is_some() && a == b)
 }
 
 /// A file that is not there has been removed before, or there was none.

@@ -173,6 +173,7 @@ impl Runner<'_> {
             Action::MakeImage { file, bytes } => Ok(system.make_image(file, *bytes)?),
             Action::AttachImage { image } => Ok(system.attach_image(&image.file, &image.at)?),
             Action::DetachImage { image } => Ok(system.detach_image(&image.file, &image.at)?),
+            Action::LinkImage { from, to } => self.link_image(from, to),
             Action::RemoveImage { file } => remove_image(file),
             Action::StopJail { spec, force, timeout } => {
                 let how = StopOptions {
@@ -259,6 +260,7 @@ impl Runner<'_> {
                 Ok(self.engine.system.attach_image(&image.file, &image.at)?)
             }
             (Action::MoveImage { from, to }, _) => move_file(to, from),
+            (Action::LinkImage { from, to }, _) => self.unlink_image(from, to),
             (Action::Step { owner, what }, undo) => self.undo_step(owner, what, undo),
             // What these made goes with the directory that an earlier step made.
             _ => Ok(()),

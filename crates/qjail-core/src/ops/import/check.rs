@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use qjail_fs::Kind;
 use qjail_model::{AddrSpec, Definition, JailName, ZoneName};
@@ -9,7 +10,7 @@ use qjail_plugin_api::Place;
 use qjail_store::format_time;
 
 use super::draft::{ADDRESSES, Draft};
-use super::{Import, Imports, shown};
+use super::{Import, Imports, image, shown, ssh};
 use crate::Error;
 use crate::engine::Engine;
 use crate::places::rel;
@@ -49,12 +50,15 @@ fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, Strin
     definition.zone.clone_from(&draft.zone);
     definition.created = format_time(engine.now);
     definition.depend = draft.depend.clone();
+    let mut image = None;
     match JailName::new(draft.name.as_str()) {
         // What is wrong with the file itself says more than that its root is missing.
         Ok(name) if draft.faults.is_empty() => {
             own_root(engine, &name, &mut draft);
             draft.faults.extend(faults_now(engine, &name, &definition));
-            definition.thick = is_thick(engine, &name, &draft);
+            image = image::look(engine, &name, &mut draft, &mut definition);
+            // Every image jail of qjail 5 was made from the template.
+            definition.thick = image.is_none() && is_thick(engine, &name, &draft);
             shared_addresses(&name, &mut draft, addresses);
         }
         Ok(_) => {}
@@ -64,14 +68,19 @@ fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, Strin
         ),
     }
     unsupported(engine, &mut draft);
-    image(&mut draft);
     definition.manual = draft.manual;
+    definition.params = std::mem::take(&mut draft.params);
+    let ssh = ssh::look(engine, &mut draft, &definition);
+    if draft.left_out {
+        wait(&mut draft);
+    }
     definition.norun = draft.norun;
-    definition.params = draft.params;
     Import {
         name: draft.name,
         file: draft.file,
         definition,
+        image,
+        ssh,
         notes: draft.notes,
         faults: draft.faults,
     }
@@ -121,14 +130,11 @@ fn root_fault(engine: &Engine, name: &JailName, zone: Option<&ZoneName>) -> Opti
 
 /// The path in the file must mean the place where qjail looks for the root.
 fn own_root(engine: &Engine, name: &JailName, draft: &mut Draft) {
-    let zone = draft.zone.as_ref();
-    let old = zone.map_or("/usr/jails".to_owned(), |z| format!("/usr/jails.{z}"));
-    let own = engine.layout.jails_dir(zone);
     let path = draft.path.trim_end_matches('/');
-    if path == format!("{old}/{name}") || std::path::Path::new(path) == own.join(name.as_str()) {
+    if is_own_root(engine, name, draft.zone.as_ref(), path) {
         return;
     }
-    let own = own.join(name.as_str());
+    let own = engine.layout.jails_dir(draft.zone.as_ref()).join(name.as_str());
     let fault = if path.is_empty() {
         Error::new("its root (`path`) is not given")
     } else {
@@ -136,6 +142,13 @@ fn own_root(engine: &Engine, name: &JailName, draft: &mut Draft) {
     };
     let hint = format!("move it to {}, and set `path` in {}", own.display(), draft.file);
     draft.faults.push(fault.hint(hint));
+}
+
+/// Whether a path of qjail 5's files is the jail's own root, as it was named there or is here.
+pub(super) fn is_own_root(engine: &Engine, name: &JailName, zone: Option<&ZoneName>, path: &str) -> bool {
+    let old = zone.map_or("/usr/jails".to_owned(), |z| format!("/usr/jails.{z}"));
+    let own = engine.layout.jails_dir(zone).join(name.as_str());
+    path == format!("{old}/{name}") || Path::new(path) == own
 }
 
 /// Whether the jail has a base of its own: none of the directories of the base is a link into the shared one.
@@ -196,33 +209,19 @@ fn shared_addresses(name: &JailName, draft: &mut Draft, all: &mut BTreeMap<IpAdd
     }
 }
 
-/// A jail that would run with less than was asked for does not run until somebody has looked at it.
 fn unsupported(engine: &Engine, draft: &mut Draft) {
     let refused = engine.system.refused_params(&draft.params);
     for (key, why) in &refused {
         let value = draft.params.unset(key).map(|v| v.to_string()).unwrap_or_default();
-        draft.note(format!("not taken over: {key} = {} ({why})", shown(&value)));
-    }
-    if !refused.is_empty() {
-        wait(draft, "something of it was not taken over");
+        draft.leave_out(format!("{key} = {} ({why})", shown(&value)));
     }
 }
 
-/// The old layout keeps the image below its own mount point, where a mounted image hides it.
-fn image(draft: &mut Draft) {
-    let Some(image) = draft.image.take() else { return };
-    draft.note(format!(
-        "its files are in the image {}, which stays where it is and is not attached: create an image jail, and copy them \
-         into it",
-        shown(&image)
-    ));
-    wait(draft, "its root is empty without the image");
-}
-
-fn wait(draft: &mut Draft, why: &str) {
+/// A jail that would run with less than was asked for does not run until somebody has looked at it.
+fn wait(draft: &mut Draft) {
     draft.norun = true;
     draft.note(format!(
-        "it is set to norun, since {why}; when it is as you want it: qjail config -R {}",
+        "it is set to norun, since something of it was not taken over; when it is as you want it: qjail config -R {}",
         shown(&draft.name)
     ));
 }

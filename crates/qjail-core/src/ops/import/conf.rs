@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use qjail_jailconf::{JailBlock, Source};
+use qjail_model::known::{self, Kind, KnownError};
 use qjail_model::{ParamValue, Params};
 
-use super::draft::Draft;
+use super::draft::{ADDRESSES, Draft};
 use super::{fstab, include, read_file, shown};
 use crate::engine::Engine;
 use crate::{Error, Result};
@@ -104,7 +105,44 @@ fn param(engine: &Engine, draft: &mut Draft, key: &str, value: &ParamValue) {
             shown(&value.to_string())
         )),
         "exec.prestart" | "exec.poststop" | "exec.poststart" | "exec.start" => commands(draft, key, value),
-        _ => draft.set(key, value.clone()),
+        _ => known_param(draft, key, value),
+    }
+}
+
+/// A parameter that jail(8) has, with a value of its type, as `--param` takes it.
+fn known_param(draft: &mut Draft, key: &str, value: &ParamValue) {
+    // What is wrong with an address is told of all sources alike.
+    if ADDRESSES.iter().any(|(k, _)| *k == key) {
+        return draft.set(key, value.clone());
+    }
+    match parse(key, value) {
+        Ok((key, value)) => drop(draft.params.set(key, value)),
+        Err(e) => draft.leave_out(shown(&format!("{key} = {value} ({})", why(&e)))),
+    }
+}
+
+fn parse(key: &str, value: &ParamValue) -> std::result::Result<(String, ParamValue), KnownError> {
+    let texts = match value {
+        ParamValue::Bool(true) => return known::parse(key, None, false),
+        ParamValue::List(list) if is_list(key) => list.clone(),
+        other => vec![other.to_string()],
+    };
+    let parsed = texts.iter().map(|text| known::parse(key, Some(text), false));
+    let mut parsed = parsed.collect::<std::result::Result<Vec<_>, _>>()?;
+    match parsed.len() {
+        1 => Ok(parsed.remove(0)),
+        _ => Ok((key.to_owned(), texts.into())),
+    }
+}
+
+fn is_list(key: &str) -> bool {
+    known::find(key).is_some_and(|(k, _)| k.kind == Kind::List)
+}
+
+fn why(error: &KnownError) -> String {
+    match error {
+        KnownError::Unknown { near: Some(near), .. } => format!("{error}, but {near}"),
+        other => other.to_string(),
     }
 }
 
@@ -121,7 +159,7 @@ fn commands(draft: &mut Draft, key: &str, value: &ParamValue) {
         c.starts_with(OLD_VNET) || (c.starts_with("jexec ") && c.contains(OLD_SSH)) || of_old_vnet(c)
     });
     if old.iter().any(|c| c.contains(OLD_SSH)) {
-        draft.ssh_waits();
+        draft.ssh = true;
     }
     let start = ["/bin/sh /etc/rc".to_owned()];
     if own.is_empty() || (key == "exec.start" && own == start) {
@@ -183,9 +221,66 @@ mod tests {
             "exec.start",
             &start.map(str::to_owned).to_vec().into(),
         );
-        assert!(draft.params.is_empty(), "{draft:?}");
-        assert_eq!(draft.notes.len(), 1, "{draft:?}");
+        assert!(draft.params.is_empty() && draft.notes.is_empty(), "{draft:?}");
+        assert!(draft.ssh);
         commands(&mut draft, "exec.prestart", &"logger hello".into());
         assert_eq!(draft.params.text("exec.prestart"), Some("logger hello"));
+    }
+
+    #[test]
+    fn parameters_are_those_of_jail8() {
+        let list = |words: &[&str]| ParamValue::List(words.iter().map(|w| (*w).to_owned()).collect());
+        for (key, value, taken) in [
+            (
+                "allow.raw_sockets",
+                ParamValue::Bool(true),
+                "allow.raw_sockets=true",
+            ),
+            ("allow.noraw_sockets", true.into(), "allow.raw_sockets=false"),
+            ("vnet", true.into(), "vnet=new"),
+            ("children.max", "5".into(), "children.max=5"),
+            ("exec.created", list(&["a b", "c"]), "exec.created=a b, c"),
+        ] {
+            let mut draft = Draft::default();
+            known_param(&mut draft, key, &value);
+            let params: Vec<String> = draft.params.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!((params, draft.left_out), (vec![taken.to_owned()], false), "{key}");
+        }
+        for (key, value, note) in [
+            (
+                "allow.raw_socket",
+                ParamValue::Bool(true),
+                "allow.raw_socket = true (jail(8) has no parameter allow.raw_socket, but allow.raw_sockets)",
+            ),
+            (
+                "frobnicate",
+                "1".into(),
+                "frobnicate = 1 (jail(8) has no parameter frobnicate)",
+            ),
+            (
+                "children.max",
+                "many".into(),
+                "children.max = many (children.max: `many` is not a whole number",
+            ),
+            (
+                "children.max",
+                list(&["1", "2"]),
+                "children.max = 1, 2 (children.max: `1, 2` is not a whole number",
+            ),
+            (
+                "parent",
+                "2".into(),
+                "parent = 2 (parent can not be set: the kernel tells it)",
+            ),
+        ] {
+            let mut draft = Draft::default();
+            known_param(&mut draft, key, &value);
+            assert!(draft.params.is_empty() && draft.left_out, "{key}");
+            assert!(
+                draft.notes[0].starts_with(&format!("not taken over: {note}")),
+                "{:?}",
+                draft.notes
+            );
+        }
     }
 }

@@ -25,8 +25,12 @@ pub(super) struct Draft {
     pub(super) norun: bool,
     pub(super) depend: Vec<String>,
     pub(super) params: Params,
-    /// The image file that holds its root.
+    /// The image file that holds its root, as it is written there.
     pub(super) image: Option<String>,
+    /// Whether its user for ssh was to be made at its next start.
+    pub(super) ssh: bool,
+    /// Whether something of it was left out without which it must not run.
+    pub(super) left_out: bool,
     pub(super) notes: Vec<String>,
     pub(super) faults: Vec<Error>,
 }
@@ -44,6 +48,12 @@ impl Draft {
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// Notes what is left out: without it the jail must not run before somebody has looked at it.
+    pub(super) fn leave_out(&mut self, what: impl std::fmt::Display) {
+        self.note(format!("not taken over: {what}"));
+        self.left_out = true;
     }
 
     /// Takes a parameter, if it can stand in a definition.
@@ -64,14 +74,6 @@ impl Draft {
             "SysV IPC is shared with the host and with every other such jail, as it was; qjail config -y gives it facilities \
              of its own",
         );
-    }
-
-    /// What the old programs made of `create -c`: a user that is added once, after the first start.
-    pub(super) fn ssh_waits(&mut self) {
-        self.note(format!(
-            "the user for ssh has not been made yet: qjail config -h {} does it",
-            shown(&self.name)
-        ));
     }
 
     /// Every address must be one, of the right family.

@@ -22,6 +22,8 @@ const GLOBAL: &str = "qjail.global";
 
 /// The keys that the last version wrote. Those that only say where its own files are need no word.
 const OWN: [&str; 6] = ["name", "path", "fstab", "deffile", "imagetype", "imagedevice"];
+/// The type of an image that is a file system and nothing else; releases before 5 had encrypted ones.
+const PLAIN_IMAGE: &str = "simple";
 
 /// Every jail of every zone (of the command's zone, where one is given).
 ///
@@ -207,6 +209,16 @@ fn convert(legacy: &Legacy, found: &Found) -> Draft {
     if let Some(kinds) = legacy.get("vnet") {
         vnet(&mut draft, kinds, legacy.get("vinterface"));
     }
+    let kind = legacy.get("imagetype").filter(|kind| *kind != PLAIN_IMAGE);
+    if let (Some(_), Some(kind)) = (&draft.image, kind) {
+        let fault = Error::new(format!(
+            "its image is of the type {}, not {PLAIN_IMAGE}",
+            shown(kind)
+        ));
+        draft
+            .faults
+            .push(fault.hint("copy its files into an image without encryption: qjail create -i SIZE NAME"));
+    }
     draft.check_addresses();
     draft
 }
@@ -229,7 +241,7 @@ fn setting(draft: &mut Draft, key: &str, value: &str) {
             draft.set(&format!("allow.mount.{key}"), true);
             draft.set("enforce_statfs", "1");
         }
-        "poststartssh" => draft.ssh_waits(),
+        "poststartssh" => draft.ssh = true,
         "image" => draft.image = Some(value.to_owned()),
         // Said with the other of the pair.
         "vnet" | "vinterface" | "imageblockcount" => {}

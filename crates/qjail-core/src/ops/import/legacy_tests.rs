@@ -74,7 +74,16 @@ fn an_image_is_named_and_values_are_checked() {
         draft("image=\"/usr/jails/a/a.img\"\n").image.as_deref(),
         Some("/usr/jails/a/a.img")
     );
+    assert!(
+        draft("image=\"/usr/jails/a/a.img\"\nimagetype=\"simple\"\n")
+            .faults
+            .is_empty()
+    );
     for (bad, says) in [
+        (
+            "image=\"/usr/jails/a/a.img\"\nimagetype=\"eli\"\n",
+            "its image is of the type eli, not simple",
+        ),
         ("fib=\"x\"\n", "fib: `x` is not a number"),
         ("ip4=\"fd00::1\"\n", "ip4.addr: fd00::1 is an IPv6 address"),
         ("ip4=\"1.2.3\"\n", "not an IP address"),

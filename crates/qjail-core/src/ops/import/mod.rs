@@ -5,8 +5,10 @@ mod check;
 mod conf;
 mod draft;
 mod fstab;
+mod image;
 mod include;
 mod legacy;
+mod ssh;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,7 @@ use qjail_sys::Need;
 
 use crate::action::Action;
 use crate::engine::Engine;
+use crate::gather::Gathered;
 use crate::ops::create::jail_lock;
 use crate::places::rel;
 use crate::transaction::Plan;
@@ -48,6 +51,10 @@ pub struct Import {
     pub file: String,
     /// What qjail would keep of it.
     pub definition: Definition,
+    /// The file in its root directory that is its image, by its name there.
+    pub image: Option<String>,
+    /// Whether its user for ssh is made with it.
+    pub ssh: bool,
     /// What is not taken over, or not as it was, and why.
     pub notes: Vec<String>,
     /// Why it can not be taken over at all; empty where it can.
@@ -92,23 +99,55 @@ impl Engine {
         if let Some(error) = Error::all(check::faults_now(self, &name, &import.definition)) {
             return Err(error);
         }
-        let places = self.places(import.definition.zone.as_ref(), Some(name.to_string()));
-        let plan = Plan {
-            title: format!("import {name}"),
-            lock: jail_lock(&name),
-            places,
-            image: None,
-            steps: Vec::new(),
-            commit: vec![Action::WriteDefinition {
-                name: name.to_string(),
-                text: import.definition.to_text(),
-            }],
-            cleanup: Vec::new(),
-            warnings: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut steps = Vec::new();
+        if let Some(file) = &import.image {
+            image::check(self, &name, import.definition.zone.as_ref(), file)?;
+            steps.push(image::link(&name, file));
+        }
+        if import.ssh {
+            match self.import_with_ssh(import, &name, &steps) {
+                Err(e) if !self.cancelled() && e.more.is_empty() => self.warn(&ssh::not_made(&name, &e)),
+                done => return done,
+            }
+        }
+        let plan = self.plan_import(&name, &import.definition, steps, Gathered::default());
         self.perform(&plan)?;
         Ok(plan)
+    }
+
+    fn import_with_ssh(&self, import: &Import, name: &JailName, steps: &[Action]) -> Result<Plan> {
+        let mut definition = import.definition.clone();
+        let gathered = ssh::ask(self, name, &mut definition)?;
+        let plan = self.plan_import(name, &definition, steps.to_vec(), gathered);
+        self.perform(&plan)?;
+        Ok(plan)
+    }
+
+    fn plan_import(
+        &self,
+        name: &JailName,
+        definition: &Definition,
+        mut steps: Vec<Action>,
+        gathered: Gathered,
+    ) -> Plan {
+        steps.extend(gathered.pre);
+        steps.extend(gathered.post);
+        let mut commit = gathered.commit;
+        commit.push(Action::WriteDefinition {
+            name: name.to_string(),
+            text: definition.to_text(),
+        });
+        Plan {
+            title: format!("import {name}"),
+            lock: jail_lock(name),
+            places: self.places(definition.zone.as_ref(), Some(name.to_string())),
+            image: None,
+            steps,
+            commit,
+            cleanup: gathered.cleanup,
+            warnings: gathered.warnings,
+            notes: gathered.notes,
+        }
     }
 
     /// Where a path lies that another program's file names: below `--root`, as everything of qjail.
