@@ -1,5 +1,7 @@
 //! Objections and plans for `create`, `config` and `start`.
 
+use std::path::Path;
+
 use qjail_plugin_api::serde_json;
 use qjail_plugin_api::{At, Event, HookRequest, Objection, Plan, PluginError, Step};
 
@@ -81,19 +83,31 @@ fn blank(keys: &[String], random: bool) -> Password {
 
 fn order(request: &HookRequest, user: &str, keys: &[String], password: Password) -> On {
     let context = &request.context;
-    let base = match &request.jail.base {
-        Some(id) => format!(".bases/{id}"),
-        None => ".base".to_owned(),
-    };
     On {
         user: user.to_owned(),
         keys: keys.to_vec(),
         password,
         day: context.now / DAY,
         fresh: request.event == Event::Create,
-        shared: format!("{}/{base}/sharedfs", context.jails_dir),
+        shared: shared(request),
         made: Vec::new(),
     }
+}
+
+/// The jail's shared base.
+fn shared(request: &HookRequest) -> String {
+    let jails = &request.context.jails_dir;
+    let base = match &request.jail.base {
+        Some(id) => format!(".bases/{id}"),
+        None => ".base".to_owned(),
+    };
+    let shared = format!("{jails}/{base}/sharedfs");
+    // The base of qjail 5, whose jails are taken over before one is installed.
+    let old = format!("{jails}/sharedfs");
+    if !Path::new(&shared).is_dir() && Path::new(&old).is_dir() {
+        return old;
+    }
+    shared
 }
 
 /// What is to be done.

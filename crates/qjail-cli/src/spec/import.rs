@@ -11,7 +11,7 @@ pub(crate) const JAIL_CONF: &str = "jail.conf";
 const ABOUT: &str = "Takes over jails that another program made. It first shows what each would become, what is not taken \
 over and why, and asks; where nobody is there to be asked, it wants --yes. The files of the other program are read as \
 text, never run, and left as they are. A jail's root stays where it is, and must be in the directory of jails under the \
-jail's name. A jail that can not be taken over is passed over, the others are done. --from qjail takes the jails of all \
+jail's name; an image stays too, and gets a second name. A user for ssh that was to be made at the next start is made now. A jail that can not be taken over is passed over, the others are done. --from qjail takes the jails of all \
 zones, or of the one given with -z.";
 
 pub(super) fn import() -> CommandSpec {

@@ -6,6 +6,7 @@
 
 mod chapter;
 mod config;
+mod import;
 mod own_files;
 mod refused;
 mod vnet;

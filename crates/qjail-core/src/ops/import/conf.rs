@@ -113,7 +113,13 @@ fn param(engine: &Engine, draft: &mut Draft, key: &str, value: &ParamValue) {
 fn known_param(draft: &mut Draft, key: &str, value: &ParamValue) {
     // What is wrong with an address is told of all sources alike.
     if ADDRESSES.iter().any(|(k, _)| *k == key) {
-        return draft.set(key, value.clone());
+        let list = value.to_list();
+        let list: Vec<String> = list
+            .iter()
+            .flat_map(|a| a.split(','))
+            .map(|a| a.trim().to_owned())
+            .collect();
+        return draft.set(key, list);
     }
     match parse(key, value) {
         Ok((key, value)) => drop(draft.params.set(key, value)),
