@@ -57,7 +57,7 @@ impl Typed {
 
     /// Whether more should be read from the caller.
     pub(crate) fn wants_more(&self) -> bool {
-        self.open && self.bytes.is_empty()
+        self.open && !self.waits()
     }
 
     /// Whether something waits for the terminal to take it.
@@ -83,7 +83,7 @@ impl Typed {
     }
 
     pub(crate) fn empty_into(&mut self, master: &OwnedFd) {
-        if self.bytes.is_empty() {
+        if !self.waits() {
             return;
         }
         match rustix::io::write(master, &self.bytes) {
