@@ -150,7 +150,8 @@ fn flush(plan: &Plan) -> Result<()> {
 /// Whether an action makes files that it does not flush one by one. What happens in a running jail is the jail's own.
 fn leaves_files(plan: &Plan, action: &Action) -> bool {
     match action {
-        Action::MergeFlavor { .. } | Action::Thicken { .. } | Action::LinkImage { .. } => true,
+        Action::MergeFlavor { .. } | Action::Thicken { .. } => true,
+        Action::LinkImage { .. } | Action::MoveImage { .. } => true,
         Action::Step { what, .. } => match what {
             Step::CopyTree { .. } => true,
             Step::Plugin { .. } => !plan.undoable().any(is_of_a_run),

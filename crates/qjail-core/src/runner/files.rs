@@ -195,29 +195,14 @@ impl Runner<'_> {
         Ok(root.rename_no_replace(&target, &root, &source)?)
     }
 
-    /// Gives an image a second name, and makes the directory for it.
     pub(super) fn link_image(&self, from: &At, to: &At) -> Result<()> {
         let (root, source, target) = self.both(from, to)?;
-        if is_same_file(&root, &source, &target)? {
-            return Ok(());
-        }
-        if let Some(dir) = target.parent() {
-            root.make_dirs(&dir, IMAGES_MODE, None)?;
-        }
-        Ok(root.hard_link(&source, &target)?)
+        second_name(&root, &source, &target)
     }
 
-    /// Takes the second name away; another file of that name stays.
     pub(super) fn unlink_image(&self, from: &At, to: &At) -> Result<()> {
         let (root, source, target) = self.both(from, to)?;
-        if is_same_file(&root, &source, &target)? {
-            root.remove_file(&target)?;
-        }
-        if let Some(dir) = target.parent() {
-            // Others are in it, or it was not made.
-            let _ = root.remove_dir(&dir);
-        }
-        Ok(())
+        no_second_name(&root, &source, &target)
     }
 
     pub(super) fn both(&self, from: &At, to: &At) -> Result<(Root, RelPath, RelPath)> {
@@ -282,6 +267,29 @@ impl Runner<'_> {
     }
 }
 
+/// Gives a file a second name, and makes the directory for it.
+fn second_name(root: &Root, source: &RelPath, target: &RelPath) -> Result<()> {
+    if is_same_file(root, source, target)? {
+        return Ok(());
+    }
+    if let Some(dir) = target.parent() {
+        root.make_dirs(&dir, IMAGES_MODE, None)?;
+    }
+    Ok(root.hard_link(source, target)?)
+}
+
+/// Takes the second name away; another file of that name stays.
+fn no_second_name(root: &Root, source: &RelPath, target: &RelPath) -> Result<()> {
+    if is_same_file(root, source, target)? {
+        root.remove_file(target)?;
+    }
+    if let Some(dir) = target.parent() {
+        // Others are in it, or it was not made.
+        let _ = root.remove_dir(&dir);
+    }
+    Ok(())
+}
+
 /// Whether two names are of one file.
 fn is_same_file(root: &Root, a: &RelPath, b: &RelPath) -> Result<bool> {
     let number = |path| -> Result<_> { Ok(root.metadata(path)?.map(|m| (m.dev, m.ino))) };
@@ -318,5 +326,37 @@ pub(super) fn move_file(from: &Path, to: &Path) -> Result<()> {
             to.display()
         ))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_name_comes_and_goes_and_no_other_file_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let (source, target) = (rel("a.img").unwrap(), rel(".images/a.img").unwrap());
+        std::fs::write(dir.path().join("a.img"), "old").unwrap();
+        let images = dir.path().join(".images");
+        no_second_name(&root, &source, &target).unwrap();
+        for _ in 0..2 {
+            second_name(&root, &source, &target).unwrap();
+        }
+        assert_eq!(std::fs::read(images.join("a.img")).unwrap(), b"old");
+        for _ in 0..2 {
+            no_second_name(&root, &source, &target).unwrap();
+        }
+        assert!(!images.exists());
+        std::fs::create_dir(&images).unwrap();
+        std::fs::write(images.join("a.img"), "another's").unwrap();
+        assert!(second_name(&root, &source, &target).is_err());
+        no_second_name(&root, &source, &target).unwrap();
+        assert_eq!(std::fs::read(images.join("a.img")).unwrap(), b"another's");
+        // The only name is not taken away.
+        std::fs::remove_file(dir.path().join("a.img")).unwrap();
+        no_second_name(&root, &source, &target).unwrap();
+        assert!(images.join("a.img").exists());
     }
 }
