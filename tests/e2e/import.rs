@@ -117,9 +117,10 @@ fn jails_of_qjail_5_become_jails_and_run() {
     );
     std::fs::create_dir_all(dir.join("qjail.packages")).unwrap();
     std::fs::write(dir.join("qjail.packages/plain"), "nano\nvim\n").unwrap();
+    std::fs::create_dir_all(dir.join("qjail.fstab.web")).unwrap();
     std::fs::write(
-        dir.join("qjail.fstab/plain"),
-        "/data /usr/jails/plain/data nullfs rw 0 0\n",
+        dir.join("qjail.fstab.web/zoned"),
+        "/data /usr/jails.web/zoned/data nullfs rw 0 0\n",
     )
     .unwrap();
     let (before, at) = (picture(&dir), dir.to_str().unwrap());
@@ -137,7 +138,7 @@ fn jails_of_qjail_5_become_jails_and_run() {
     let done = site.qjail(&["import", "--from", "qjail", at, "--yes"]).ok();
     for says in [
         "Successfully imported plain\n",
-        "mount not taken over: /data /usr/jails/plain/data nullfs rw 0 0",
+        "not taken over: the mount /data /usr/jails.web/zoned/data nullfs rw 0 0",
         "the list of 2 packages to install is not used",
         "SysV IPC is shared with the host",
         "the user for ssh has not been made yet: qjail config -h manual",
@@ -155,6 +156,8 @@ fn jails_of_qjail_5_become_jails_and_run() {
     );
     assert!(definition("never").contains("norun = true") && definition("level").contains("norun = true"));
     assert!(definition("zoned").contains("zone = \"web\"") && definition("zoned").contains("10.99.0.9"));
+    // Without its data it must not run by itself.
+    assert!(definition("zoned").contains("norun = true") && !definition("plain").contains("norun"));
     let _ = site.qjail(&["start", "plain"]).ok();
     assert_eq!(site.inside("plain", "id -u"), "0");
     let _ = site.qjail(&["stop", "plain"]).ok();
@@ -265,7 +268,7 @@ fn what_is_wrong_with_one_jail_does_not_stop_the_others() {
 #[test]
 fn jails_of_a_jail_conf() {
     let site = Site::from_host();
-    for name in ["web", "db", "hook", "wrong"] {
+    for name in ["web", "db", "hook", "wrong", "one", "two"] {
         thin_root(&site, "", name);
     }
     let write = |name: &str, text: &str| std::fs::write(site.root.join(name), text).unwrap();
@@ -279,7 +282,8 @@ fn jails_of_a_jail_conf() {
          exec.start = \"/bin/sh /etc/rc\"; exec.stop = \"/bin/sh /etc/rc.shutdown\";\n\
          .include \"inc*.conf\";\nweb { host.hostname = \"web.example.org\"; sysvshm = new; }\n\
          hook { exec.prestart = \"touch /tmp/ran\"; Odd = 1; }\n\
-         wrong { allow.raw_socket; children.max = many; }\nfar { path = /srv/far; }\n",
+         wrong { allow.raw_socket; children.max = many; }\n\
+         one { depend = two, web, web, far; }\ntwo { depend = one; }\nfar { path = /srv/far; }\n",
     );
     let file = site.root.join("jail.conf");
     let file = file.to_str().unwrap();
@@ -292,15 +296,27 @@ fn jails_of_a_jail_conf() {
     for says in [
         "Successfully imported web\n",
         "host.hostname = web.example.org",
-        "mount not taken over: /data /usr/jails/db/data nullfs rw 0 0",
+        "not taken over: the mount /data /usr/jails/db/data nullfs rw 0 0",
         "depends on web",
         "not taken over: exec.prestart = touch /tmp/ran (commands on the host are not run on Linux)",
         "not taken over: Odd = 1 (`Odd` is not the name of a jail parameter)",
         "not taken over: allow.raw_socket = true (jail(8) has no parameter allow.raw_socket, but allow.raw_sockets)",
+        "not taken over: depend = two (that one waits for this jail)",
+        "not taken over: depend = far (there is no such jail, and none is taken over)",
         "not taken over: children.max = many (children.max: `many` is not a whole number from 0 to",
     ] {
         assert!(ran.out.contains(says), "{says}: {ran:#?}");
     }
+    let one = std::fs::read_to_string(site.definition("one")).unwrap();
+    assert!(
+        one.contains("norun = true") && one.contains("depend = [\"web\"]"),
+        "{one}"
+    );
+    let two = std::fs::read_to_string(site.definition("two")).unwrap();
+    assert!(
+        !two.contains("norun") && two.contains("depend = [\"one\"]"),
+        "{two}"
+    );
     let web = std::fs::read_to_string(site.definition("web")).unwrap();
     assert!(
         !web.contains("exec.start") && !web.contains("path") && web.contains("sysvshm = \"new\""),

@@ -356,7 +356,7 @@ impl Engine {
 }
 
 /// Whether `jail` depends on `on`, over others or at once.
-fn waits_for(all: &BTreeMap<String, Vec<String>>, jail: &str, on: &str) -> bool {
+pub(crate) fn waits_for(all: &BTreeMap<String, Vec<String>>, jail: &str, on: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![jail];
     while let Some(next) = open.pop() {

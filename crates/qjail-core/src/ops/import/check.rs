@@ -9,8 +9,8 @@ use qjail_model::{AddrSpec, Definition, JailName, ZoneName};
 use qjail_plugin_api::Place;
 use qjail_store::format_time;
 
-use super::draft::{ADDRESSES, Draft};
-use super::{Import, Imports, image, shown, ssh};
+use super::draft::{ADDRESSES, Draft, left_out_note};
+use super::{Import, Imports, depend, image, shown, ssh};
 use crate::Error;
 use crate::engine::Engine;
 use crate::places::rel;
@@ -22,9 +22,11 @@ pub(super) fn imports(engine: &Engine, drafts: Vec<Draft>) -> Imports {
     let mut addresses = addresses(engine);
     let mut names = BTreeSet::new();
     let mut jails = Vec::new();
+    let mut waiting = Vec::new();
     for draft in drafts {
         let twice = !names.insert(draft.name.clone());
-        let mut jail = one(engine, draft, &mut addresses);
+        let (mut jail, left_out) = one(engine, draft, &mut addresses);
+        waiting.push(left_out);
         if twice {
             let fault = Error::new("it is described twice".to_owned());
             jail.faults
@@ -32,6 +34,14 @@ pub(super) fn imports(engine: &Engine, drafts: Vec<Draft>) -> Imports {
         }
         jail.faults = jail.faults.into_iter().map(|f| about(&jail.name, f)).collect();
         jails.push(jail);
+    }
+    let depend = depend::settle(engine, &mut jails);
+    for ((jail, left_out), depend) in jails.iter_mut().zip(waiting).zip(depend) {
+        let waits = left_out || !depend.is_empty();
+        jail.notes.extend(depend.iter().map(left_out_note));
+        if waits {
+            wait(jail);
+        }
     }
     let notes = bases(engine, &jails);
     Imports { jails, notes }
@@ -45,7 +55,8 @@ fn about(name: &str, fault: Error) -> Error {
     fault.about(format!("import {}", shown(name)))
 }
 
-fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, String>) -> Import {
+/// What a draft would become, and whether something of it is left out.
+fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, String>) -> (Import, bool) {
     let mut definition = Definition::new();
     definition.zone.clone_from(&draft.zone);
     definition.created = format_time(engine.now);
@@ -71,11 +82,8 @@ fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, Strin
     definition.manual = draft.manual;
     definition.params = std::mem::take(&mut draft.params);
     let ssh = ssh::look(engine, &mut draft, &definition);
-    if draft.left_out {
-        wait(&mut draft);
-    }
     definition.norun = draft.norun;
-    Import {
+    let import = Import {
         name: draft.name,
         file: draft.file,
         definition,
@@ -83,7 +91,8 @@ fn one(engine: &Engine, mut draft: Draft, addresses: &mut BTreeMap<IpAddr, Strin
         ssh,
         notes: draft.notes,
         faults: draft.faults,
-    }
+    };
+    (import, draft.left_out)
 }
 
 /// What can change between the look and the import.
@@ -218,11 +227,11 @@ fn unsupported(engine: &Engine, draft: &mut Draft) {
 }
 
 /// A jail that would run with less than was asked for does not run until somebody has looked at it.
-fn wait(draft: &mut Draft) {
-    draft.norun = true;
-    draft.note(format!(
+fn wait(jail: &mut Import) {
+    jail.definition.norun = true;
+    jail.notes.push(format!(
         "it is set to norun, since something of it was not taken over; when it is as you want it: qjail config -R {}",
-        shown(&draft.name)
+        shown(&jail.name)
     ));
 }
 

@@ -155,7 +155,7 @@ fn why(error: &KnownError) -> String {
 fn mounts(engine: &Engine, draft: &mut Draft, path: &str) {
     match read_file(&engine.host_path(path), fstab::LIMIT) {
         Ok(text) => fstab::note(draft, &text),
-        Err(e) => draft.note(format!("mounts not taken over: {e}")),
+        Err(e) => draft.leave_out(format!("its mounts: {e}")),
     }
 }
 

@@ -35,6 +35,11 @@ pub(super) struct Draft {
     pub(super) faults: Vec<Error>,
 }
 
+/// How it is said that something is left out.
+pub(super) fn left_out_note(what: impl std::fmt::Display) -> String {
+    format!("not taken over: {what}")
+}
+
 impl Draft {
     /// A jail that can not be taken over, whatever else is said of it.
     pub(super) fn refused(name: String, file: String, fault: Error) -> Self {
@@ -52,7 +57,7 @@ impl Draft {
 
     /// Notes what is left out: without it the jail must not run before somebody has looked at it.
     pub(super) fn leave_out(&mut self, what: impl std::fmt::Display) {
-        self.note(format!("not taken over: {what}"));
+        self.note(left_out_note(what));
         self.left_out = true;
     }
 
@@ -61,7 +66,7 @@ impl Draft {
         let value = value.into();
         match Params::check(key, &value) {
             Ok(()) => drop(self.params.set(key, value)),
-            Err(e) => self.note(format!("not taken over: {}", shown(&e.to_string()))),
+            Err(e) => self.leave_out(shown(&e.to_string())),
         }
     }
 

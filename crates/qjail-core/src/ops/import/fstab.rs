@@ -18,7 +18,7 @@ pub(super) fn note(draft: &mut Draft, text: &str) {
         .collect();
     for line in lines.iter().take(NAMED) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        draft.note(format!("mount not taken over: {}", shown(&words.join(" "))));
+        draft.leave_out(format!("the mount {}", shown(&words.join(" "))));
     }
     if lines.len() > NAMED {
         draft.note(format!(
@@ -53,9 +53,9 @@ mod tests {
         assert_eq!(
             draft.notes,
             [
-                "mount not taken over: /data /usr/jails/a/data nullfs rw 0 0",
-                "mount not taken over: /usr/jails/sharedfs /x/sharedfs ufs ro",
-                "mount not taken over: odd?[2J"
+                "not taken over: the mount /data /usr/jails/a/data nullfs rw 0 0",
+                "not taken over: the mount /usr/jails/sharedfs /x/sharedfs ufs ro",
+                "not taken over: the mount odd?[2J"
             ]
         );
         let mut draft = Draft::default();

@@ -304,7 +304,7 @@ fn beside(root: &Root, draft: &mut Draft) {
     };
     match text(format!("qjail.fstab{zone}/{}", draft.name), fstab::LIMIT) {
         Some(Ok(text)) => fstab::note(draft, &text),
-        Some(Err(e)) => draft.note(format!("its mounts are not known: {e}")),
+        Some(Err(e)) => draft.leave_out(format!("its mounts: {e}")),
         None => {}
     }
     if let Some(Ok(list)) = text(format!("qjail.packages/{}", draft.name), LIMIT) {

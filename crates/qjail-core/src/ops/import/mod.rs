@@ -3,6 +3,7 @@
 
 mod check;
 mod conf;
+mod depend;
 mod draft;
 mod fstab;
 mod image;
