@@ -197,7 +197,11 @@ impl Host for Rehearsal {
 
     fn load_module(&self, name: &str) -> io::Result<()> {
         let mut world = self.lock();
-        world.note(format!("kldload(2) {name}"));
+        let call = format!("kldload(2) {name}");
+        world.note(call.clone());
+        if let Some(words) = world.failure(&call) {
+            return Err(io::Error::other(words));
+        }
         if !world.module_files.contains(name) {
             return Err(io::ErrorKind::NotFound.into());
         }

@@ -36,7 +36,8 @@ impl Rehearsal {
         Box::new(Bsd::on(self.clone(), state_dir))
     }
 
-    /// From now on, what begins with `command` fails with `words`: a program, or one of jail(8)'s own commands.
+    /// From now on, what begins with `command` fails with `words`: a program, one of jail(8)'s own commands,
+    /// or `kldload(2) MODULE`.
     pub fn fail(&self, command: &str, words: &str) {
         self.lock().failing.push((command.to_owned(), words.to_owned()));
     }

@@ -53,8 +53,13 @@ fn what_the_host_forbids_is_refused_before_anything_is_changed() {
         &["create", "-n", "lo1", "-4", "192.168.1.3", "jail3"],
         &["net", "create", "lo2", "10.9.0.1/24"],
         &["delete", "jail2"],
+        &["install", "--from-host"],
     ] {
-        host.fails(args);
+        let said = host.fails(args);
+        assert!(
+            said.contains("kern.securelevel is 1, which forbids what qjail does"),
+            "{said}"
+        );
     }
     host.machine.sysctl("kern.securelevel", "-1");
     host.machine.unload("nullfs", false);
@@ -99,4 +104,44 @@ fn a_dying_jail_is_waited_for() {
     host.fails(&["start", "jail2"]);
     host.fails(&["exec", "jail2", "--", "/bin/sh", "-c", "exit 0"]);
     assert_eq!(host.state(), before);
+}
+
+#[test]
+fn a_module_that_does_not_load_is_named() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    let before = host.state();
+    host.machine.fail("kldload(2) nullfs", "Exec format error");
+    let said = host.fails(&["start", "jail2"]);
+    assert_eq!(
+        said,
+        "qjail: start jail2: load the module nullfs: Exec format error\n\
+         hint: load it by hand, kldload nullfs, or at boot: nullfs_load=\"YES\" in /boot/loader.conf\n"
+    );
+    assert_eq!(host.state(), before);
+}
+
+/// A network card that is not there any more; an interface of qjail's own is made again.
+#[test]
+fn an_interface_that_is_gone_is_named() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "em0", "-4", "192.0.2.20", "outer"]);
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "inner"]);
+    for card in ["em0", "lo1"] {
+        host.machine
+            .by_hand("/sbin/ifconfig", &[card, "destroy"])
+            .unwrap();
+    }
+    let before = host.state();
+    let said = host.fails(&["start", "outer"]);
+    assert!(
+        said.contains("jail outer needs the interface em0, which does not exist"),
+        "{said}"
+    );
+    assert_eq!(host.state(), before);
+    host.ok(&["start", "inner"]);
+    assert!(
+        host.state()
+            .contains("interface lo1 192.168.1.1/28 192.168.1.2/32\n")
+    );
 }

@@ -183,6 +183,53 @@ fn freebsd_takes_its_own_release_from_a_mirror() {
     assert!(error.message.contains("newer than the running kernel"), "{error}");
 }
 
+/// What goes wrong with `install` and `install --release` on FreeBSD: one line, what to do, nothing changed.
+#[test]
+fn a_release_that_can_not_be_had_is_refused() {
+    let site = Site {
+        os: "freebsd",
+        kernel: "15.0-RELEASE-p1",
+        ..Site::new()
+    };
+    let manifest_only = |text: &str| {
+        let text = text.to_owned();
+        serve(move |path, _| match path.rsplit('/').next() {
+            Some("MANIFEST") => whole(text.as_bytes()),
+            _ => missing(),
+        })
+    };
+    let body = freebsd("15.0-RELEASE");
+    let before = site.picture();
+    for (mirror, says) in [
+        (serve(|_, _| missing()), "404"),
+        (manifest_only("<html>please log in"), "web page"),
+        (
+            manifest_only(&manifest("kernel.txz", &body)),
+            "MANIFEST lists no base.txz",
+        ),
+        (manifest_only("base.txz\tshort\n"), "MANIFEST: line 1: "),
+        (manifest_only(&manifest("base.txz", &body)), "404"),
+    ] {
+        let options = [("host", json!([mirror])), ("release", json!("14.9-RELEASE"))];
+        let error = site.install(&options).unwrap_err();
+        assert!(error.message.contains(says), "{says}: {error}");
+        assert!(
+            error.message.contains(&mirror) && !error.message.contains('\n'),
+            "{error}"
+        );
+        assert_eq!(site.picture(), before, "{says}");
+    }
+    let options = [
+        ("host", json!([serve(|_, _| missing())])),
+        ("release", json!("14.9-RELEASE")),
+    ];
+    let hint = site.install(&options).unwrap_err().hint.unwrap();
+    assert!(
+        hint.contains("-h for another mirror, --release for another release"),
+        "{hint}"
+    );
+}
+
 #[test]
 fn the_plan_of_a_download_undone_leaves_nothing_but_what_can_go_on() {
     let site = Site::new();
