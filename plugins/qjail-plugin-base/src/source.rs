@@ -329,6 +329,17 @@ mod tests {
     }
 
     #[test]
+    fn without_a_mirror_it_is_the_official_server_by_https() {
+        let (arch, release) = (Arch::find("aarch64").unwrap(), "15.0-RELEASE".parse().unwrap());
+        let all = urls(&[], &arch, &release, "MANIFEST");
+        assert_eq!(
+            all[0],
+            "https://download.freebsd.org/releases/arm64/aarch64/15.0-RELEASE/MANIFEST"
+        );
+        assert!(all.iter().all(|u| u.starts_with("https://")), "{all:?}");
+    }
+
+    #[test]
     fn stems() {
         for (url, want) in [
             ("http://h/releases/amd64/15.0-RELEASE/base.txz", "15.0-RELEASE"),

@@ -210,6 +210,9 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Params> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
     use super::super::golden;
     use super::*;
 
@@ -334,6 +337,9 @@ mod tests {
             spec.mounts[0].source = path.into();
             assert!(basic(&spec).unwrap_err().to_string().contains(why), "{path}");
         }
+        let mut spec = golden::spec("a", &[]);
+        spec.path = OsString::from_vec(b"/usr/jails/\xff".to_vec()).into();
+        assert!(basic(&spec).unwrap_err().to_string().contains("is not text"));
         let mut spec = golden::spec("a", &[]);
         spec.mounts[0].target = "../../etc".into();
         assert!(basic(&spec).unwrap_err().to_string().contains("`..`"));

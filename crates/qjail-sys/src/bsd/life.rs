@@ -118,8 +118,10 @@ impl Life<'_> {
 
     /// What comes before the removal of a jail with its own network. A failure of one does not stop the next.
     fn take_network(&self, run: &Run, spec: &JailSpec, started: &Params, how: StopOptions) {
-        let log = spec.console_log.clone().unwrap_or_else(|| run.file("output"));
-        let Ok(mut log) = File::options().append(true).create(true).mode(0o600).open(log) else {
+        let open = |path: &Path| File::options().append(true).create(true).mode(0o600).open(path);
+        // A console log that can not be written is no reason to leave the interfaces in the jail.
+        let own = spec.console_log.as_ref().and_then(|log| open(log).ok());
+        let Some(mut log) = own.or_else(|| open(&run.file("output")).ok()) else {
             return;
         };
         let limit = bsd_stop::patience(started, how);
@@ -208,3 +210,7 @@ pub(super) fn is_in(jail: &Jail, path: &Path) -> bool {
 fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(test)]
+#[path = "life_tests.rs"]
+mod tests;

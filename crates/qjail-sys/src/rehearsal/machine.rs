@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) transcript: Vec<String>,
     pub(super) last_jid: i32,
     pub(super) last_mount: i32,
+    /// Seconds since 1970 when it was started, `kern.boottime`.
+    pub(super) boot_time: Option<i64>,
     /// Memory disks: unit and file.
     pub(super) disks: BTreeMap<usize, String>,
 }
@@ -93,6 +95,7 @@ impl Default for World {
             transcript: Vec::new(),
             last_jid: 0,
             last_mount: 0,
+            boot_time: None,
             disks: BTreeMap::new(),
         }
     }
@@ -180,7 +183,7 @@ impl Host for Rehearsal {
     }
 
     fn boot_time(&self) -> Option<i64> {
-        None
+        self.lock().boot_time
     }
 
     fn knows_param(&self, name: &str) -> bool {
@@ -252,7 +255,11 @@ impl Host for Rehearsal {
 
     fn unmount(&self, mounted: &Mounted) -> io::Result<()> {
         let mut world = self.lock();
-        world.note(format!("unmount(2) {} ({})", mounted.on.display(), mounted.kind));
+        let call = format!("unmount(2) {} ({})", mounted.on.display(), mounted.kind);
+        world.note(call.clone());
+        if world.failure(&call).is_some() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         world.mounts.retain(|m| m.fsid != mounted.fsid);
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Rehearsal {
     }
 
     /// From now on, what begins with `command` fails with `words`: a program, one of jail(8)'s own commands,
-    /// or `kldload(2) MODULE`.
+    /// `kldload(2) MODULE`, or `unmount(2) DIRECTORY`, which is busy then whatever the words.
     pub fn fail(&self, command: &str, words: &str) {
         self.lock().failing.push((command.to_owned(), words.to_owned()));
     }
@@ -50,6 +50,11 @@ impl Rehearsal {
     /// Sets a sysctl(3) variable.
     pub fn sysctl(&self, name: &str, value: &str) {
         self.lock().sysctls.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets `kern.boottime`, in seconds since 1970.
+    pub fn booted(&self, seconds: i64) {
+        self.lock().boot_time = Some(seconds);
     }
 
     /// A module is not in the kernel; with `file` it could be loaded.

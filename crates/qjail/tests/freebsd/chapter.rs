@@ -115,3 +115,71 @@ fn a_boot_with_a_jail_that_fails_goes_on() {
     host.ok(&["boot"]);
     host.ok(&["shutdown"]);
 }
+
+/// Addresses count up and pass over those that are taken.
+#[test]
+fn jails_in_a_row() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.4", "other"]);
+    host.ok(&["create", "-d", "3", "-n", "lo1", "-4", "192.168.1.3", "web"]);
+    host.ok(&["start", "web="]);
+    for (name, address) in [("web-001", 3), ("web-002", 5), ("web-003", 6)] {
+        assert!(host.state().contains(&format!("jail {name} in ")));
+        let file = host.path(&format!("var/db/qjail/jail.conf.d/{name}.conf"));
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(
+            text.contains(&format!("\"lo1|192.168.1.{address}/32\"")),
+            "{text}"
+        );
+    }
+}
+
+/// On FreeBSD an address need not be in a network of its interface.
+#[test]
+fn jails_in_a_row_outside_of_the_networks() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-d", "2", "-n", "lo1", "-4", "10.55.0.1", "db"]);
+    let file = host.path("var/db/qjail/jail.conf.d/db-002.conf");
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("\"lo1|10.55.0.2/32\""), "{text}");
+}
+
+/// What a failed `net create` has done of it is taken back; what rc.conf says already is not said again.
+#[test]
+fn a_network_is_made_whole_or_not_at_all() {
+    let mut host = Host::ready();
+    let before = host.state();
+    for command in [
+        "/usr/sbin/sysrc 'ifconfig_lo2_alias0",
+        "/sbin/ifconfig lo2 create",
+        "/sbin/ifconfig lo2 inet 10.9.0.1/24 alias",
+        "/sbin/ifconfig lo2 up",
+    ] {
+        host.machine.fail(command, "no");
+        let said = host.fails(&["net", "create", "lo2", "10.9.0.1/24"]);
+        assert!(said.contains(": no\n"), "{said}");
+        host.machine.mend();
+        assert_eq!(host.state(), before, "{command}");
+    }
+    host.machine
+        .by_hand("/usr/sbin/sysrc", &["cloned_interfaces+=lo2"])
+        .unwrap();
+    host.text.clear();
+    host.ok(&["net", "create", "lo2", "10.9.0.1/24"]);
+    assert!(!host.text.contains("cloned_interfaces+=lo2"), "{}", host.text);
+    assert!(host.state().contains("cloned_interfaces=\"gif0 lo1 lo2\""));
+    host.ok(&["net", "delete", "lo2"]);
+}
+
+#[test]
+fn without_a_default_route_the_interface_has_to_be_given() {
+    let mut host = Host::ready();
+    host.machine
+        .fail("/sbin/route", "route: route has not been found");
+    let said = host.fails(&["create", "-4", "192.168.1.2", "jail2"]);
+    assert!(
+        said.contains("there is no default route") && said.contains("hint: "),
+        "{said}"
+    );
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+}

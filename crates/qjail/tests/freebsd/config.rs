@@ -99,6 +99,8 @@ fn the_network_options_of_config() {
         "-w bridge1 -4 10.1.0.5/24",
         "-4 none",
         "-V -c lo1 -4 192.168.1.2",
+        "-V",
+        "-c lo1",
     ] {
         let before = now();
         let line: Vec<&str> = ["config"].into_iter().chain(options.split(' ')).collect();
@@ -190,6 +192,13 @@ fn limits_need_an_account() {
     host.ok(&["stop", "jail2"]);
     host.check("limits.txt");
     assert_eq!(host.state(), before);
+    host.machine.sysctl("kern.racct.enable", "0");
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "--start", "jail3"]);
+    host.text.clear();
+    host.ok(&["top", "--once"]);
+    assert!(!host.text.contains("rctl"), "nothing to ask: {}", host.text);
+    host.ok(&["stop", "jail3"]);
+    host.machine.sysctl("kern.racct.enable", "1");
     // A rule that the kernel refuses is a failed start.
     host.machine
         .fail("/usr/bin/rctl -a jail:jail2:maxproc", "rctl: Invalid argument");
