@@ -183,3 +183,35 @@ fn without_a_default_route_the_interface_has_to_be_given() {
     );
     host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
 }
+
+/// The page for administrators has a heading for each command.
+#[test]
+fn the_page_says_what_every_command_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["__man".into(), dir.path().into()];
+    let machine = qjail_sys::rehearsal::Rehearsal::new();
+    let done = qjail_cli::run_on(&words, "freebsd", &|state| machine.system(state).into());
+    assert_eq!(done, std::process::ExitCode::SUCCESS);
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/freebsd.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let headings: Vec<&str> = page
+        .lines()
+        .filter_map(|l| l.strip_prefix("## "))
+        .flat_map(|l| l.split([',', ' ']))
+        .collect();
+    let mut count = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let Some(command) = file.strip_prefix("qjail-").and_then(|f| f.strip_suffix(".8")) else {
+            continue;
+        };
+        // `net list` is below `net`.
+        let command = command.split('-').next().unwrap_or(command);
+        count += 1;
+        assert!(
+            headings.contains(&command),
+            "docs/freebsd.md has no heading for {command}"
+        );
+    }
+    assert!(count > 15, "{count}");
+}
