@@ -78,3 +78,53 @@ fn ended(name: &str, program: &str, done: io::Result<ExitStatus>) -> Result<i32>
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::rehearsal::Rehearsal;
+
+    fn spec(script: &str) -> ExecSpec {
+        ExecSpec {
+            argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            ..ExecSpec::default()
+        }
+    }
+
+    /// A jail whose root is that of the host of the test.
+    fn host() -> Rehearsal {
+        let host = Rehearsal::new();
+        host.foreign_jail("a", Path::new("/"));
+        host.doors_lead_nowhere();
+        host
+    }
+
+    #[test]
+    fn the_status_of_the_command_is_passed_on() {
+        let host = host();
+        assert_eq!(exec(&host, "a", &spec("exit 7")).unwrap(), 7);
+        let unknown = ExecSpec {
+            argv: vec!["no-such-program".to_owned()],
+            ..ExecSpec::default()
+        };
+        assert_eq!(exec(&host, "a", &unknown).unwrap(), 127);
+        let error = exec(&host, "b", &spec("exit 7")).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("qjail start b"));
+    }
+
+    #[test]
+    fn a_command_with_a_log_has_a_limit() {
+        let (host, dir) = (host(), tempfile::tempdir().unwrap());
+        let log = dir.path().join("log");
+        let run = |script| exec_logged(&host, "a", &spec(script), &log, Duration::from_secs(1));
+        assert_eq!(run("echo here; exit 3").unwrap(), 3);
+        let error = run("exec sleep 20").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "run /bin/sh in a: it did not end within 1 seconds"
+        );
+        assert_eq!(fs::read_to_string(&log).unwrap(), "here\n");
+    }
+}
