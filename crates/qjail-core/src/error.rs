@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use qjail_fs::ErrorKind;
 use qjail_plugin_api::{Objection, PluginError};
 use qjail_sys::SysError;
 
@@ -108,10 +109,12 @@ impl From<qjail_fs::Error> for Error {
             return Self::cancelled();
         }
         let error = Self::new(&e);
-        if e.is_no_space() {
-            error.hint("free some space there and try again; nothing was changed")
-        } else {
-            error
+        match e.kind() {
+            _ if e.is_no_space() => error.hint("free some space there and try again; nothing was changed"),
+            ErrorKind::Link { .. } | ErrorKind::WrongKind { .. } => {
+                error.hint("look at it, and put back what belongs there; a jail's root can have changed it")
+            }
+            _ => error,
         }
     }
 }

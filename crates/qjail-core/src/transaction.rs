@@ -101,7 +101,7 @@ fn forward(
     begun: &mut Vec<(usize, Undo)>,
 ) -> Result<()> {
     for (index, action) in plan.undoable().enumerate() {
-        if runner.engine.cancelled() {
+        if runner.engine.cancelled() && begun_stop(plan, begun).is_none() {
             return Err(Error::cancelled());
         }
         runner.engine.log_action(action);
@@ -252,7 +252,7 @@ fn bring_to_end(engine: &Engine, plan: &Plan, pending: Pending) -> Result<String
     Ok(format!("undid `{}`, which was interrupted", plan.title))
 }
 
-/// The place of the action that was stopping a jail, if it had begun.
+/// The place of the action that was stopping a jail, if it had begun: from there on it only goes forward.
 fn begun_stop(plan: &Plan, begun: &[(usize, Undo)]) -> Option<usize> {
     let actions: Vec<&Action> = plan.undoable().collect();
     let is_stop = |index: &usize| matches!(actions.get(*index), Some(Action::StopJail { .. }));

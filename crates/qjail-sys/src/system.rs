@@ -254,10 +254,11 @@ pub trait System: Send + Sync {
     fn start(&self, spec: &JailSpec, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<i32>;
 
     /// Stops a jail: `exec.stop`, then its processes, then addresses and mounts. A jail that does not run is cleaned up.
+    /// `cancelled` is asked meanwhile; true ends the waiting: the jail is killed and stopped all the same.
     ///
     /// # Errors
     /// What failed; a failing `exec.stop` is not an error, the jail is stopped all the same.
-    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()>;
+    fn stop(&self, spec: &JailSpec, how: StopOptions, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<()>;
 
     /// Removes all that a start which was killed in the middle may have left. Kills what is left of the jail.
     /// Idempotent; nothing to do is no error.

@@ -10,6 +10,7 @@ use crate::{Result, SysError};
 
 /// Longer than the files of any jail with users of its own.
 const LONGEST: u64 = 16 << 20;
+const HINT: &str = "put a regular file in its place: the users of the jail are looked up in it";
 
 /// The user that `wanted` means in the jail `name` with this root directory; root where none is wanted.
 pub(crate) fn identity(name: &str, root: &Root, wanted: Option<&str>) -> Result<Identity> {
@@ -52,7 +53,7 @@ fn read(name: &str, root: &Root, file: &str) -> Result<Vec<u8>> {
     let path = RelPath::new(file).map_err(|e| fail(e.to_string()))?;
     match root.read(&path, LONGEST) {
         Err(e) if e.is_not_found() => Ok(Vec::new()),
-        done => done.map_err(|e| fail(e.kind().to_string())),
+        done => done.map_err(|e| fail(e.kind().to_string()).hint(HINT)),
     }
 }
 

@@ -4,6 +4,7 @@ use qjail_model::JailName;
 use qjail_sys::{ExecSpec, Need};
 
 use crate::engine::Engine;
+use crate::ops::accounts;
 use crate::{Error, Result};
 
 impl Engine {
@@ -14,7 +15,8 @@ impl Engine {
     pub fn enter(&self, name: &JailName, spec: &ExecSpec) -> Result<i32> {
         self.require(Need::Jails)?;
         let definition = self.definition(name)?;
-        self.require_own(name, &self.places(definition.zone.as_ref(), None))?;
+        let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
+        self.require_own(name, &places)?;
         if self.system.find(name.as_str())?.is_none() {
             let zone = definition
                 .zone
@@ -23,6 +25,9 @@ impl Engine {
                 Error::new(format!("Error: Jail is not running and it has to be. {name}"))
                     .hint(format!("qjail{zone} start {name}")),
             );
+        }
+        if spec.login {
+            accounts::require_plain(&places).map_err(|e| e.about(name))?;
         }
         self.system
             .exec(name.as_str(), spec)

@@ -1,5 +1,6 @@
 //! The operations, one file each.
 
+pub(crate) mod accounts;
 pub(crate) mod archived;
 pub(crate) mod boot;
 pub(crate) mod change;

@@ -10,6 +10,7 @@ use crate::action::Action;
 use crate::engine::Engine;
 use crate::flavor::SHARED;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
+use crate::ops::accounts;
 use crate::ops::create::jail_lock;
 use crate::ops::image::image_of;
 use crate::places::Places;
@@ -83,6 +84,7 @@ impl Engine {
         let spec = self.start_spec(name, definition, places, &gathered)?;
         self.check_params(name, &spec.params)?;
         Error::all(self.against_limits(name, &spec.limits)).map_or(Ok(()), Err)?;
+        accounts::require_plain(places)?;
         let mut steps = gathered.pre;
         steps.push(Action::StartJail { spec: Box::new(spec) });
         steps.extend(gathered.post);
@@ -202,7 +204,7 @@ impl Engine {
     /// Stops one jail.
     ///
     /// # Errors
-    /// What failed.
+    /// What failed. `interrupted`: the user did not want to wait any more, and the jail has been killed.
     pub fn stop(&self, name: &JailName, request: StopRequest) -> Result<Outcome> {
         self.require(Need::Jails)?;
         let _jail = self.lock(&jail_lock(name))?;
@@ -245,6 +247,13 @@ impl Engine {
             e
         })?;
         released?;
+        if self.cancelled() {
+            // Half stopped helps nobody, so it has been done to the end; what comes after is not begun.
+            let told = format!("stop {name}: stopped without waiting for what runs in it");
+            return Err(Error::cancelled()
+                .about(told)
+                .hint(format!("qjail start {name} starts it again")));
+        }
         Ok(Outcome::Done(Box::new(plan)))
     }
 

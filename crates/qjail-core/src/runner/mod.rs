@@ -180,7 +180,7 @@ impl Runner<'_> {
                     force: *force,
                     timeout: timeout.map(Duration::from_secs),
                 };
-                Ok(system.stop(spec, how)?)
+                Ok(system.stop(spec, how, &|| self.engine.cancelled())?)
             }
         }
     }

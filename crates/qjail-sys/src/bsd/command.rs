@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{Result, SysError};
 
@@ -80,11 +83,12 @@ impl Invocation {
     }
 
     /// Runs it with both outputs going to `file`, until it ends or is `cancelled`. A pipe would stay open as long as a
-    /// daemon that it started lives.
+    /// daemon that it started lives. It is in a process group of its own: Ctrl-C on the terminal is for this program, which
+    /// decides what ends, and with it ends what it has started.
     pub(crate) fn run_into(&self, file: &File, cancelled: &dyn Fn() -> bool) -> Result<ExitStatus> {
         let out = || file.try_clone().map(Stdio::from).map_err(|e| self.error(e));
         let mut command = self.command();
-        command.stdout(out()?).stderr(out()?);
+        command.stdout(out()?).stderr(out()?).process_group(0);
         let mut child = command.spawn().map_err(|e| self.error(e))?;
         loop {
             if let Some(status) = child.try_wait().map_err(|e| self.error(e))? {
@@ -92,7 +96,7 @@ impl Invocation {
             }
             if cancelled() {
                 // It may have ended by itself: the next look tells.
-                let _ = child.kill();
+                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
             }
             sleep(TICK);
         }

@@ -140,8 +140,8 @@ impl<H: Host> System for Bsd<H> {
         self.life().start(spec, cancelled)
     }
 
-    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
-        self.life().stop(spec, how)
+    fn stop(&self, spec: &JailSpec, how: StopOptions, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        self.life().stop(spec, how, cancelled)
     }
 
     fn cleanup(&self, spec: &JailSpec) -> Result<()> {

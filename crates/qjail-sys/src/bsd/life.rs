@@ -82,19 +82,24 @@ impl Life<'_> {
     }
 
     /// See [`crate::System::stop`].
-    pub(super) fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
+    pub(super) fn stop(&self, spec: &JailSpec, how: StopOptions, cancelled: &dyn Fn() -> bool) -> Result<()> {
         if self.ours(spec)? {
             let run = Run::open(self.host, self.state, spec)?;
             let started = run.params(self.state, spec)?;
             let mut own_stop = true;
             if vnet::is_vnet(&started) {
                 own_stop = false;
-                self.take_network(&run, spec, &started, how);
+                self.take_network(&run, spec, &started, how, cancelled);
+                if cancelled() {
+                    self.take_network(&run, spec, &started, KILL, &never);
+                }
             }
-            let first = self.remove_jail(&run, spec, &bsd_stop::params(&started, how, own_stop));
-            // A failing exec.stop makes jail(8) leave the jail as it is.
+            let params = bsd_stop::params(&started, how, own_stop);
+            let first = self.remove_jail(&run, spec, &params, cancelled);
+            // A failing exec.stop makes jail(8) leave the jail as it is, and so does its own end.
             if self.ours(spec)? {
-                let second = self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false));
+                let params = bsd_stop::params(&started, KILL, false);
+                let second = self.remove_jail(&run, spec, &params, &never);
                 if self.ours(spec)? {
                     return first.and(second).and(Err(SysError::new(
                         format!("jail {}", spec.name),
@@ -107,17 +112,31 @@ impl Life<'_> {
     }
 
     /// Runs `jail -r` with a file of its own: the one of the start stays as it is until nothing of the jail is left.
-    fn remove_jail(&self, run: &Run, spec: &JailSpec, params: &Params) -> Result<()> {
+    /// `cancelled` ends it, wherever it is: only the kernel knows what became of the jail then.
+    fn remove_jail(
+        &self,
+        run: &Run,
+        spec: &JailSpec,
+        params: &Params,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<()> {
         let file = run.write("stop.conf", &spec.name, params)?;
         let command = conf::remove(&file, &spec.name);
-        match run.jail(self.host, &spec.name, &command, &|| false)? {
+        match run.jail(self.host, &spec.name, &command, cancelled)? {
             (status, _) if status.success() => Ok(()),
             (status, said) => Err(command.error(said.unwrap_or_else(|| status.to_string()))),
         }
     }
 
     /// What comes before the removal of a jail with its own network. A failure of one does not stop the next.
-    fn take_network(&self, run: &Run, spec: &JailSpec, started: &Params, how: StopOptions) {
+    fn take_network(
+        &self,
+        run: &Run,
+        spec: &JailSpec,
+        started: &Params,
+        how: StopOptions,
+        cancelled: &dyn Fn() -> bool,
+    ) {
         let open = |path: &Path| File::options().append(true).create(true).mode(0o600).open(path);
         // A console log that can not be written is no reason to leave the interfaces in the jail.
         let own = spec.console_log.as_ref().and_then(|log| open(log).ok());
@@ -126,11 +145,13 @@ impl Life<'_> {
         };
         let limit = bsd_stop::patience(started, how);
         for command in vnet::before_removal(&spec.name, started, how.force) {
+            if cancelled() {
+                return;
+            }
             let begun = Instant::now();
+            let enough = || cancelled() || limit.is_some_and(|l| begun.elapsed() > l);
             // How it ended is told by the jail's being there afterwards, or not.
-            let _ = self
-                .host
-                .run_into(&command, &mut log, &|| limit.is_some_and(|l| begun.elapsed() > l));
+            let _ = self.host.run_into(&command, &mut log, &enough);
         }
     }
 
@@ -156,9 +177,9 @@ impl Life<'_> {
         let started = run.params(self.state, spec)?;
         if self.ours(spec)? {
             if vnet::is_vnet(&started) {
-                self.take_network(&run, spec, &started, KILL);
+                self.take_network(&run, spec, &started, KILL, &never);
             }
-            self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false))?;
+            self.remove_jail(&run, spec, &bsd_stop::params(&started, KILL, false), &never)?;
         }
         self.take_back(&spec.name, &started, run.stale)?;
         self.unmount_leftovers(&resolved(&spec.path), &started)?;
@@ -198,6 +219,11 @@ impl Life<'_> {
         }
         Ok(())
     }
+}
+
+/// What can not be cancelled.
+fn never() -> bool {
+    false
 }
 
 /// Whether a jail has this directory as its root.

@@ -249,7 +249,7 @@ impl System for Fake {
         Ok(jid)
     }
 
-    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
+    fn stop(&self, spec: &JailSpec, how: StopOptions, _: &(dyn Fn() -> bool + Sync)) -> Result<()> {
         let force = if how.force { " force" } else { "" };
         let mut state = self.call(format!("stop {}{force}", spec.name))?;
         network::end(&mut state, self.os, spec);

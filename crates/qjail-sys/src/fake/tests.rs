@@ -44,12 +44,13 @@ fn calls_are_written_down_and_fail_on_demand() {
             StopOptions {
                 force: true,
                 timeout: None
-            }
+            },
+            &|| false,
         )
         .is_err()
     );
     assert!(fake.find("jail1").unwrap().is_some());
-    fake.stop(&jail, StopOptions::default()).unwrap();
+    fake.stop(&jail, StopOptions::default(), &|| false).unwrap();
     assert_eq!(
         fake.calls(),
         [
@@ -77,7 +78,7 @@ fn freebsd_puts_addresses_on_the_host_and_takes_only_its_own_away() {
                 .any(|i| i.addresses.contains(&a.parse().unwrap()))
         };
         assert_eq!(there("192.168.1.2/32"), address == "192.168.1.2");
-        fake.stop(&jail, StopOptions::default()).unwrap();
+        fake.stop(&jail, StopOptions::default(), &|| false).unwrap();
         assert_eq!(fake.interfaces().unwrap(), before);
     }
     let jail = spec("jail1", "192.168.1.3");

@@ -160,11 +160,9 @@ impl System for Linux {
         }
     }
 
-    fn stop(&self, spec: &JailSpec, how: StopOptions) -> Result<()> {
-        self.disconnected(
-            &spec.name,
-            self.runtime.stop(&spec.name, &translate::stop(spec, how)),
-        )
+    fn stop(&self, spec: &JailSpec, how: StopOptions, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        let how = translate::stop(spec, how);
+        self.disconnected(&spec.name, self.runtime.stop(&spec.name, &how, cancelled))
     }
 
     fn cleanup(&self, spec: &JailSpec) -> Result<()> {

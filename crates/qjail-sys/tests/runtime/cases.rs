@@ -263,7 +263,7 @@ fn stopping() {
         console: Some(log.clone()),
         ..stop_spec()
     };
-    jail.runtime.stop("j1", &how).unwrap();
+    jail.runtime.stop("j1", &how, &|| false).unwrap();
     jail.nothing_is_left();
     let text = fs::read_to_string(log).unwrap();
     assert!(text.starts_with("stopping\nj1.example\n"), "{text}");
@@ -291,7 +291,7 @@ fn stubborn() {
             exec_stop,
             ..stop_spec()
         };
-        jail.runtime.stop("j1", &how).unwrap();
+        jail.runtime.stop("j1", &how, &|| false).unwrap();
         let took = begin.elapsed().as_millis();
         assert!((at_least..at_most).contains(&took), "{force} {timeout}: {took}");
         jail.nothing_is_left();
@@ -300,7 +300,7 @@ fn stubborn() {
 
 fn nothing_to_stop() {
     let jail = Jail::new();
-    jail.runtime.stop("j1", &stop_spec()).unwrap();
+    jail.runtime.stop("j1", &stop_spec(), &|| false).unwrap();
     jail.runtime.cleanup("j1").unwrap();
     let nowhere = Runtime::new("/nonexistent/run".into());
     nowhere.cleanup("j1").unwrap();
@@ -362,7 +362,7 @@ fn parallel() {
         assert_eq!(runtime.running().unwrap().len(), 8);
         std::thread::scope(|scope| {
             for spec in &specs {
-                scope.spawn(|| runtime.stop(&spec.name, &stop_spec()).unwrap());
+                scope.spawn(|| runtime.stop(&spec.name, &stop_spec(), &|| false).unwrap());
             }
         });
         assert!(runtime.running().unwrap().is_empty());

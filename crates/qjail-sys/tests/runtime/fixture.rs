@@ -71,7 +71,9 @@ impl Jail {
     }
 
     pub(crate) fn stop(&self) {
-        self.runtime.stop(&self.spec.name, &stop_spec()).unwrap();
+        self.runtime
+            .stop(&self.spec.name, &stop_spec(), &|| false)
+            .unwrap();
     }
 
     pub(crate) fn console(&self) -> String {

@@ -113,7 +113,7 @@ pub(crate) fn jails(system: &dyn System, spec: &JailSpec) {
     // Of this interface only: others come and go while tests run.
     let before = guard.found();
 
-    system.stop(&spec, StopOptions::default()).unwrap();
+    system.stop(&spec, StopOptions::default(), &|| false).unwrap();
     system.cleanup(&spec).unwrap();
     let jid = system.start(&spec, &never).unwrap();
     assert_eq!(system.find(name).unwrap().map(|r| r.jid), Some(jid));
@@ -131,6 +131,7 @@ pub(crate) fn jails(system: &dyn System, spec: &JailSpec) {
                 force: true,
                 timeout: None,
             },
+            &|| false,
         )
         .unwrap();
     assert!(system.running().unwrap().is_empty());

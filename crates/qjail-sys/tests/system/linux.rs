@@ -199,7 +199,9 @@ fn a_jail_has_its_addresses() {
         jail.sh("cut -d: -f1 /proc/net/dev | tail -n +3 | xargs"),
         "lo eth0"
     );
-    jail.system.stop(&jail.spec, StopOptions::default()).unwrap();
+    jail.system
+        .stop(&jail.spec, StopOptions::default(), &|| false)
+        .unwrap();
     assert!(jail.host_ends().is_empty());
     assert!(!answers(&guard.address(0)));
     let console = fs::read_to_string(jail.spec.console_log.as_ref().unwrap()).unwrap();
@@ -225,7 +227,9 @@ fn a_logged_command_has_no_input_and_a_limit() {
     let slow = run("echo slow; sleep 30", 1).unwrap_err().to_string();
     assert!(slow.contains("too long"), "{slow}");
     assert!(begun.elapsed() < Duration::from_secs(10));
-    jail.system.stop(&jail.spec, StopOptions::default()).unwrap();
+    jail.system
+        .stop(&jail.spec, StopOptions::default(), &|| false)
+        .unwrap();
     run("true", 20).unwrap_err();
 }
 
@@ -364,6 +368,7 @@ fn many_jails_at_once() {
                     force: true,
                     timeout: None,
                 },
+                &|| false,
             )
             .unwrap();
     });

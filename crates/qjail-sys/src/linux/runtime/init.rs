@@ -6,7 +6,7 @@
 //! pipe, for a descriptor of the log would let the jail's root give it another mode or owner.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup;
 use super::channel::Channel;
+use super::console::Log;
 use super::harden;
 use super::helper;
 use super::program::Program;
@@ -198,7 +199,7 @@ fn confine_devices() -> Result<(), Failure> {
 /// The console: what the jail's processes write into the pipe goes to the log.
 #[derive(Debug)]
 struct Console {
-    log: std::fs::File,
+    log: Log,
     reader: OwnedFd,
     writer: Option<OwnedFd>,
 }
@@ -221,8 +222,7 @@ impl Console {
         for _ in 0..16 {
             match rustix::io::read(&self.reader, &mut buffer) {
                 Ok(0) => return false,
-                // A full disk loses output, not the jail.
-                Ok(n) => drop(self.log.write_all(&buffer[..n])),
+                Ok(n) => self.log.append(&buffer[..n]),
                 Err(_) => return true,
             }
         }

@@ -1,22 +1,21 @@
 //! Starting a jail, as seen by the caller.
 
-use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
+use super::console::{self, Log};
 use super::create::{Order, Reply, StartRequest};
 use super::helper::Request;
 use super::rundir::Record;
 use super::spec::{Attempt, Failure, RuntimeError, StartSpec};
 use super::{Runtime, helper, oci};
 
-/// How often the caller is asked whether the start is still wanted.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the caller is asked whether what is waited for is still wanted.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// A helper and the socket to it.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ impl Runtime {
         cancelled: &dyn Fn() -> bool,
         wire: &mut dyn FnMut(i32) -> Result<(), String>,
     ) -> Result<i32, RuntimeError> {
-        let console = spec.console_log.as_deref().map(open_console).transpose()?;
+        let console = spec.console_log.as_deref().map(console::open).transpose()?;
         let helper = self.helper("start")?;
         let started = converse(&helper.channel, self.run_dir(), spec, console, cancelled, wire);
         helper.end();
@@ -125,9 +124,9 @@ fn converse(
             "the helper spoke out of turn",
         ));
     };
-    if let (Some(log), Some(note)) = (&console, note) {
-        // A log that cannot be written keeps no jail from starting.
-        let _ = rustix::io::write(log, format!("qjail: {note}\n").as_bytes());
+    // Before process 1 writes, which has the same open file.
+    if let (Some(log), Some(note)) = (console, note) {
+        Log::from(log).append(format!("qjail: {note}\n").as_bytes());
     }
     wire(pid).map_err(|why| RuntimeError::step(format!("make the network of {}", spec.name), why))?;
     helper
@@ -179,38 +178,5 @@ fn hear(helper: &Channel, spec: &StartSpec, cancelled: &dyn Fn() -> bool) -> Res
             })
         }
         Some((reply, _)) => Ok(reply),
-    }
-}
-
-/// Opens a console's log for appending, made with mode 0600; a link in its place is not followed.
-pub(super) fn open_console(path: &Path) -> Result<OwnedFd, Failure> {
-    let mut how = OpenOptions::new();
-    how.append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
-    let attempt = || format!("open the console log {}", path.display());
-    let file = how.open(path).attempt(attempt)?;
-    if !file.metadata().attempt(attempt)?.is_file() {
-        return Err(Failure::new(attempt(), "it is not a plain file"));
-    }
-    Ok(file.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    #[test]
-    fn a_console_log_is_private_and_no_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("log");
-        open_console(&log).unwrap();
-        assert_eq!(log.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        symlink(&log, dir.path().join("link")).unwrap();
-        open_console(&dir.path().join("link")).unwrap_err();
-        open_console(dir.path()).unwrap_err();
-        open_console(Path::new("/dev/null")).unwrap_err();
     }
 }

@@ -29,6 +29,7 @@
 
 mod cgroup;
 mod channel;
+mod console;
 mod create;
 mod enter;
 mod harden;

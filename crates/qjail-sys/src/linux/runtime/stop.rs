@@ -1,6 +1,5 @@
 //! Stopping a jail and removing what one left behind.
 
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,11 +9,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::cgroup::Groups;
 use super::channel::Channel;
+use super::console::{self, Log};
 use super::enter::Reply;
+use super::launch::LOOK;
 use super::rundir::{Holder, RunDir};
 use super::session::{ended, pass_on};
 use super::spec::{Attempt, ExecSpec, Failure, RuntimeError, StopSpec};
-use super::{Runtime, helper, init, launch, raw};
+use super::{Runtime, helper, init, raw};
 
 /// `stop.timeout` of jail(8) where it is not set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,11 +24,16 @@ const DEATH: Duration = Duration::from_secs(30);
 
 impl Runtime {
     /// Stops a jail: `exec.stop`, SIGTERM to its processes, SIGKILL to those that stay, then removes what it had. A jail
-    /// that does not run is cleaned up.
+    /// that does not run is cleaned up. Nothing is waited for any more once `cancelled` is true: the rest is killed.
     ///
     /// # Errors
     /// When something of it cannot be ended or removed.
-    pub(crate) fn stop(&self, name: &str, how: &StopSpec) -> Result<(), RuntimeError> {
+    pub(crate) fn stop(
+        &self,
+        name: &str,
+        how: &StopSpec,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), RuntimeError> {
         let first = self
             .jail(name)
             .process_one()
@@ -35,12 +41,12 @@ impl Runtime {
         if let Some(first) = first
             && !how.force
         {
-            self.stop_commands(name, how);
+            self.stop_commands(name, how, cancelled);
             // Anything that goes wrong here ends with SIGKILL below.
             if !how.timeout.is_zero()
                 && raw::signal_process(first.pidfd.as_fd(), raw::shutdown_signal()).is_ok()
             {
-                gone(&first, how.timeout)?;
+                gone(&first, how.timeout, cancelled)?;
             }
         }
         self.cleanup(name)
@@ -58,7 +64,7 @@ impl Runtime {
     }
 
     /// Runs `exec.stop`. Nothing that goes wrong there keeps the jail from stopping; its output tells.
-    fn stop_commands(&self, name: &str, how: &StopSpec) {
+    fn stop_commands(&self, name: &str, how: &StopSpec, cancelled: &dyn Fn() -> bool) {
         let limit = how.exec_timeout.unwrap_or(if how.timeout.is_zero() {
             DEFAULT_TIMEOUT
         } else {
@@ -68,16 +74,17 @@ impl Runtime {
         let mut log = how
             .console
             .as_deref()
-            .and_then(|path| launch::open_console(path).ok())
-            .map(std::fs::File::from);
+            .and_then(|path| console::open(path).ok())
+            .map(Log::from);
         for line in &how.exec_stop {
-            if Instant::now() >= end {
+            if Instant::now() >= end || cancelled() {
                 return;
             }
-            if let Err(error) = self.stop_command(name, line, end, log.as_mut())
+            let wait = Wait { end, cancelled };
+            if let Err(error) = self.stop_command(name, line, wait, log.as_mut())
                 && let Some(log) = &mut log
             {
-                let _ = writeln!(log, "qjail: exec.stop `{line}`: {error}");
+                log.append(format!("qjail: exec.stop `{line}`: {error}\n").as_bytes());
             }
         }
     }
@@ -86,8 +93,8 @@ impl Runtime {
         &self,
         name: &str,
         line: &str,
-        end: Instant,
-        log: Option<&mut std::fs::File>,
+        wait: Wait<'_>,
+        log: Option<&mut Log>,
     ) -> Result<(), RuntimeError> {
         let (argv, env) = init::shell(line);
         let spec = ExecSpec {
@@ -96,7 +103,7 @@ impl Runtime {
             cwd: "/".to_owned(),
             ..ExecSpec::default()
         };
-        match self.followed(name, &spec, end, log)? {
+        match self.followed(name, &spec, wait, log)? {
             0 => Ok(()),
             status => Err(Failure::new("run it", format!("exit status {status}")).into()),
         }
@@ -113,16 +120,20 @@ impl Runtime {
         log: &Path,
         limit: Duration,
     ) -> Result<i32, RuntimeError> {
-        let mut log = std::fs::File::from(launch::open_console(log)?);
-        self.followed(name, spec, Instant::now() + limit, Some(&mut log))
+        let mut log = Log::from(console::open(log)?);
+        let wait = Wait {
+            end: Instant::now() + limit,
+            cancelled: &|| false,
+        };
+        self.followed(name, spec, wait, Some(&mut log))
     }
 
     fn followed(
         &self,
         name: &str,
         spec: &ExecSpec,
-        end: Instant,
-        log: Option<&mut std::fs::File>,
+        wait: Wait<'_>,
+        log: Option<&mut Log>,
     ) -> Result<i32, RuntimeError> {
         let null = helper::null().attempt(|| "open /dev/null".to_owned())?;
         let (reader, writer) = std::io::pipe().attempt(|| "make a pipe".to_owned())?;
@@ -135,7 +146,7 @@ impl Runtime {
             Some([null.as_fd(), writer.as_fd(), writer.as_fd()]),
         )?;
         drop(writer);
-        let done = follow(&helper.channel, &reader, end, log);
+        let done = follow(&helper.channel, &reader, wait, log);
         if done.is_err() {
             pass_on(&helper.channel, libc::SIGKILL);
         }
@@ -144,12 +155,19 @@ impl Runtime {
     }
 }
 
+/// How long a command is waited for.
+#[derive(Clone, Copy)]
+struct Wait<'a> {
+    end: Instant,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
 /// Copies the output of a command to the log until it ends.
 fn follow(
     helper: &Channel,
     output: &OwnedFd,
-    end: Instant,
-    mut log: Option<&mut std::fs::File>,
+    wait: Wait<'_>,
+    mut log: Option<&mut Log>,
 ) -> Result<i32, Failure> {
     let attempt = || "run it".to_owned();
     let mut open = true;
@@ -157,7 +175,7 @@ fn follow(
         Ok(0) => Said::Last,
         Ok(n) => {
             if let Some(log) = log.as_mut() {
-                let _ = log.write_all(&buffer[..n]);
+                log.append(&buffer[..n]);
             }
             Said::Something
         }
@@ -167,16 +185,20 @@ fn follow(
     let mut buffer = [0; 4096];
     loop {
         let second = if open { output.as_fd() } else { helper.as_fd() };
-        let (spoke, wrote) = helper::either(helper, &second, Some(end)).attempt(attempt)?;
-        if Instant::now() >= end {
+        let look = wait.end.min(Instant::now() + LOOK);
+        let (spoke, wrote) = helper::either(helper, &second, Some(look)).attempt(attempt)?;
+        if Instant::now() >= wait.end {
             return Err(Failure::new(attempt(), "it took too long"));
+        }
+        if (wait.cancelled)() {
+            return Err(Failure::new(attempt(), "interrupted"));
         }
         if open && wrote && !spoke {
             open = copy(&mut buffer) != Said::Last;
             continue;
         }
         if !spoke {
-            return Err(Failure::new(attempt(), "it took too long"));
+            continue;
         }
         let reply = helper
             .receive::<Reply>()
@@ -203,13 +225,15 @@ enum Said {
 const LAST_WORDS: usize = 16;
 
 /// Whether the process of a holder was gone in time, and with it everything in its pid namespace.
-fn gone(holder: &Holder, limit: Duration) -> Result<bool, Failure> {
+fn gone(holder: &Holder, limit: Duration, cancelled: &dyn Fn() -> bool) -> Result<bool, Failure> {
     let end = Instant::now() + limit;
     loop {
-        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
-        match poll(&mut [PollFd::new(&holder.pidfd, PollFlags::IN)], left.as_ref()) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => {}
+        let left = end.saturating_duration_since(Instant::now());
+        let look = Timespec::try_from(left.min(LOOK)).ok();
+        match poll(&mut [PollFd::new(&holder.pidfd, PollFlags::IN)], look.as_ref()) {
+            Ok(0) if left.is_zero() || cancelled() => return Ok(false),
+            Ok(ready) if ready > 0 => return Ok(true),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).attempt(|| format!("wait for process {}", holder.pid)),
         }
     }
@@ -217,7 +241,7 @@ fn gone(holder: &Holder, limit: Duration) -> Result<bool, Failure> {
 
 fn kill(holder: &Holder) -> Result<(), Failure> {
     let _ = raw::signal_process(holder.pidfd.as_fd(), libc::SIGKILL);
-    if gone(holder, DEATH)? {
+    if gone(holder, DEATH, &|| false)? {
         return Ok(());
     }
     Err(Failure::new(
