@@ -18,8 +18,7 @@ fn log_of(site: &Site, jail: &str) -> std::path::PathBuf {
 fn a_jail_that_writes_without_end_does_not_fill_the_hosts_disk() {
     let site = Site::shared();
     // 20 MB from exec.start, and 20 from what it leaves running; /dev/console is a file of the jail's own memory at most.
-    let flood =
-        "i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 1000000 /dev/zero | tr '\\\\0' x | fold; done; echo";
+    let flood = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); head -c 1000000 /dev/zero | tr '\\\\0' x | fold; done; echo";
     let start =
         format!("exec.start={flood}; echo begun; ({flood}; echo flooded > /dev/console; echo last line) &");
     let stop = format!("exec.stop={flood}; echo stopped");

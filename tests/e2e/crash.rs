@@ -163,3 +163,32 @@ fn sigterm_and_sigint_undo_cleanly() {
         assert_eq!(site.connected(), 0);
     }
 }
+
+/// A jail that was stopped for a change is started again by the next command, wherever `config --restart` was killed.
+#[test]
+fn a_restart_that_was_killed_is_finished_by_the_next_command() {
+    let site = Site::from_host();
+    let slow = ["--param", "exec.start=sleep 2", "--param", "exec.stop=sleep 2"];
+    let _ = site.qjail(&[&["create"], &slow[..], &["web"]].concat()).ok();
+    let _ = site.qjail(&["start", "web"]).ok();
+    // While it stops; and, 2 s later, while it starts, after it was renamed.
+    for (millis, now) in [(1000, "web"), (3000, "www")] {
+        killed(
+            &site,
+            &["config", "-k", "-n", "www", "--restart", "web"],
+            millis * 1000,
+        );
+        let next = site.qjail(&["create", "other"]).ok();
+        assert!(
+            next.err.contains("finished `restart www`, which was interrupted"),
+            "{next:?}"
+        );
+        let list = site.qjail(&["list", "--running", "-o", "name"]).ok().out;
+        assert_eq!(list, format!("NAME\n{now}\n"));
+        let _ = site.qjail(&["delete", "other"]).ok();
+        let journal = site.root.join("var/lib/qjail/state/journal");
+        assert_eq!(std::fs::read_dir(journal).unwrap().count(), 0);
+    }
+    let _ = site.qjail(&["stop", "--force", "www"]).ok();
+    site.assert_no_trace();
+}

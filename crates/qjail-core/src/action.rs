@@ -91,6 +91,11 @@ pub enum Action {
         /// How.
         spec: Box<JailSpec>,
     },
+    /// Start a jail that a command has stopped, where that command did not get to do it.
+    StartAgain {
+        /// The names that it may have: the first of them that exists.
+        names: Vec<String>,
+    },
     /// Remove what the host holds for a jail that does not run: what is left of its last run, and its console log.
     Forget {
         /// How it was started.
@@ -185,6 +190,7 @@ impl fmt::Display for Action {
                     write!(f, "; {} on /{} {how}", m.source.display(), m.target)
                 })
             }
+            Self::StartAgain { names } => write!(f, "start jail {} again", names.join(" or ")),
             Self::Forget { spec } => write!(f, "remove the console log of {}", spec.name),
             Self::MoveLog { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
             Self::StopJail {

@@ -66,7 +66,7 @@ pub(crate) const SWITCHES: [(&str, char, &str, char, &str, &str); 7] = [
 
 const ABOUT: &str = "Changes what qjail keeps of a jail. Several options in one call are checked together and applied as \
 one change: all of them or none. A jail that runs is passed over, unless --restart is given: then it is stopped, changed \
-and started again; one that does not run stays stopped. What is set takes effect at the next start.";
+and started again, by the next command if this one is killed; one that does not run stays stopped. What is set takes effect at the next start.";
 
 pub(super) fn config() -> CommandSpec {
     let spec = command(

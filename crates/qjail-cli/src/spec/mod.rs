@@ -18,7 +18,7 @@ pub(crate) fn core_commands() -> Vec<CommandSpec> {
         many("start", "Start jails; without a name all of the zone", Vec::new()),
         many(
             "stop",
-            "Stop jails; without a name all of the zone",
+            "Stop jails; without a name all of the zone; Ctrl-C kills instead of waiting",
             stop_options(),
         ),
         many(

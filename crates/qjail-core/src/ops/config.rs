@@ -92,7 +92,8 @@ impl Engine {
     ///
     /// # Errors
     /// `Bypassed running jail` without [`ConfigRequest::restart`]; all objections; or the first failure. All is as
-    /// before then, and a jail that was stopped for it is started again.
+    /// before then, and a jail that was stopped for it is started again: by a later command where this one was killed, by
+    /// the user where it was interrupted.
     pub fn config(&self, name: &JailName, request: &ConfigRequest) -> Result<Configured> {
         self.require(Need::Files)?;
         request.check()?;
@@ -112,6 +113,22 @@ impl Engine {
         if checked.is_nothing() {
             return Ok(done(name, request, checked));
         }
+        if self.dry_run {
+            return self.restarted(name, request, checked, &places);
+        }
+        let names: Vec<&JailName> = request.new_name(name).into_iter().chain([name]).collect();
+        let again = self.intend_start(&names, &places)?;
+        let restarted = self.restarted(name, request, checked, &places);
+        again.done().and(restarted)
+    }
+
+    fn restarted(
+        &self,
+        name: &JailName,
+        request: &ConfigRequest,
+        checked: Prepared,
+        places: &Places,
+    ) -> Result<Configured> {
         let Outcome::Done(stop) = self.stop(name, StopRequest::default())? else {
             return self.config(name, request);
         };
@@ -119,8 +136,8 @@ impl Engine {
             let definition = checked.definition.clone();
             let mut done = done(name, request, checked);
             done.plans.insert(0, *stop);
-            let mut start = self.plan_start(name, &definition, &places)?;
-            self.as_renamed(&mut start, &done.name, &places);
+            let mut start = self.plan_start(name, &definition, places)?;
+            self.as_renamed(&mut start, &done.name, places);
             done.plans.push(start);
             return Ok(done);
         }

@@ -1,6 +1,7 @@
 //! The operations, one file each.
 
 pub(crate) mod accounts;
+pub(crate) mod again;
 pub(crate) mod archived;
 pub(crate) mod boot;
 pub(crate) mod change;

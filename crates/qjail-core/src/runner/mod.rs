@@ -165,6 +165,10 @@ impl Runner<'_> {
                 system.start(spec, &|| self.engine.cancelled())?;
                 Ok(())
             }
+            Action::StartAgain { names } => {
+                self.engine.start_again(names);
+                Ok(())
+            }
             Action::Forget { spec } => {
                 system.cleanup(spec)?;
                 spec.console_log.as_deref().map_or(Ok(()), remove_file)

@@ -42,7 +42,7 @@ impl Site {
     }
 
     fn stop(&self) -> Result<()> {
-        self.system.stop(&self.spec, StopOptions::default())
+        self.system.stop(&self.spec, StopOptions::default(), &|| false)
     }
 
     /// The error of a start, with its hint.
@@ -148,6 +148,28 @@ fn a_jail_that_does_not_go_is_told() {
 }
 
 /// After a boot an address with the same numbers is somebody else's.
+/// What jail(8) was at when it was killed is asked of the kernel, and the jail goes without its own stop.
+#[test]
+fn an_interrupted_stop_still_stops() {
+    let vnet: &[(&str, &[&str])] = &[("vnet", &["new"]), ("vnet.interface", &["em0"])];
+    for site in [Site::new(), Site::with(vnet)] {
+        let before = site.system.interfaces().unwrap();
+        site.start().unwrap();
+        let _ = site.machine.transcript();
+        let enough = || true;
+        site.system
+            .stop(&site.spec, StopOptions::default(), &enough)
+            .unwrap();
+        assert!(site.system.running().unwrap().is_empty());
+        let said = site.machine.transcript();
+        let removals: Vec<&str> = said.lines().filter(|l| l.contains("/usr/sbin/jail ")).collect();
+        assert_eq!(removals.len(), 2, "{said}");
+        assert!(removals[0].ends_with("(killed at once)"), "{said}");
+        assert!(!said.contains("in the jail: /bin/sh /etc/rc.shutdown"), "{said}");
+        assert_eq!(site.system.interfaces().unwrap(), before, "{said}");
+    }
+}
+
 #[test]
 fn what_is_there_since_the_boot_stays() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();

@@ -312,8 +312,12 @@ impl Host for Rehearsal {
         &self,
         command: &Invocation,
         log: &mut File,
-        _cancelled: &dyn Fn() -> bool,
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<ExitStatus> {
+        if cancelled() {
+            self.lock().note(format!("$ {command}   (killed at once)"));
+            return Ok(ExitStatus::from_raw(libc::SIGKILL));
+        }
         let done = self.run(command)?;
         let said = format!("{}{}\n", done.stdout, done.stderr);
         log.write_all(said.as_bytes()).map_err(|e| command.error(e))?;
