@@ -151,7 +151,7 @@ fn a_jail_that_does_not_go_is_told() {
 /// What jail(8) was at when it was killed is asked of the kernel, and the jail goes without its own stop.
 #[test]
 fn an_interrupted_stop_still_stops() {
-    let vnet: &[(&str, &[&str])] = &[("vnet", &["new"]), ("vnet.interface", &["em0"])];
+    let vnet: &[(&str, &[&str])] = &[("vnet", &["new"]), ("interface", &["bridge1"])];
     for site in [Site::new(), Site::with(vnet)] {
         let before = site.system.interfaces().unwrap();
         site.start().unwrap();
