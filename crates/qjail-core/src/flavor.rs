@@ -93,21 +93,36 @@ pub(crate) fn merge(engine: &Engine, places: &Places, name: &str) -> Result<()> 
 pub(crate) fn thicken(engine: &Engine, places: &Places, sources: &[ThickSource]) -> Result<()> {
     let target = places.open(Place::Jail)?;
     for path in shared_links(&target)? {
-        let from = source_of(sources, &path).ok_or_else(|| {
+        let (base, from) = source_of(sources, &path).ok_or_else(|| {
             Error::new(format!(
                 "nothing provides /{SHARED}/{path}, which /{path} points to"
             ))
         })?;
-        target.remove_file(&path)?;
-        target.make_dirs(&path, 0o755, None)?;
-        let cancelled = || engine.cancelled();
-        let options = CopyOptions {
-            cancelled: &cancelled,
-            ..CopyOptions::default()
-        };
-        qjail_fs::copy_tree(&from?, &target.open_dir(&path)?, &options)?;
+        copy_shared(engine, &base?, &from?, &target, &path)?;
     }
     Ok(())
+}
+
+/// Puts what is at `from` of a base in the place of the jail's link at `path`. A base may have a link there itself, as
+/// FreeBSD's `sys`: it comes as it is.
+fn copy_shared(engine: &Engine, base: &Root, from: &RelPath, target: &Root, path: &RelPath) -> Result<()> {
+    let is_link = !from.is_root() && base.metadata(from)?.is_some_and(|m| m.kind == Kind::Link);
+    if is_link {
+        return Ok(target.replace_symlink(base.read_link(from)?, path)?);
+    }
+    let source = if from.is_root() {
+        base.try_clone()?
+    } else {
+        base.open_dir(from)?
+    };
+    target.remove_file(path)?;
+    target.make_dirs(path, 0o755, None)?;
+    let cancelled = || engine.cancelled();
+    let options = CopyOptions {
+        cancelled: &cancelled,
+        ..CopyOptions::default()
+    };
+    Ok(qjail_fs::copy_tree(&source, &target.open_dir(path)?, &options).map(drop)?)
 }
 
 /// The links of a template into the shared base: at its top and below `usr`.
@@ -128,23 +143,17 @@ fn shared_links(root: &Root) -> Result<Vec<RelPath>> {
     Ok(links)
 }
 
-/// The host's directory that a jail would see at `/sharedfs/PATH`: of the mounts that cover it the deepest.
-fn source_of(sources: &[ThickSource], path: &RelPath) -> Option<Result<Root>> {
+/// What a jail would see at `/sharedfs/PATH`: a directory of the host, and the way below it. Of the mounts that cover it
+/// the deepest is taken.
+fn source_of(sources: &[ThickSource], path: &RelPath) -> Option<(Result<Root>, Result<RelPath>)> {
     let wanted = format!("{SHARED}/{path}");
     let covers = |s: &&ThickSource| wanted == s.target || wanted.starts_with(&format!("{}/", s.target));
     let best = sources.iter().filter(covers).max_by_key(|s| s.target.len())?;
-    let rest = wanted
-        .strip_prefix(&best.target)?
-        .trim_start_matches('/')
-        .to_owned();
-    Some(open_below(&best.source, &rest))
-}
-
-fn open_below(source: &str, rest: &str) -> Result<Root> {
-    let root = Root::open(source.as_ref())?;
-    if rest.is_empty() {
-        Ok(root)
+    let rest = wanted.strip_prefix(&best.target)?.trim_start_matches('/');
+    let below = if rest.is_empty() {
+        Ok(RelPath::root())
     } else {
-        Ok(root.open_dir(&rel(rest)?)?)
-    }
+        rel(rest)
+    };
+    Some((Root::open(best.source.as_ref()).map_err(Error::from), below))
 }

@@ -71,6 +71,12 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
     Ok(params)
 }
 
+/// Whether the file of a jail adds rules of rctl(8) about it.
+pub(crate) fn has_limits(name: &str, params: &Params) -> bool {
+    let begin = format!("{RCTL} -a jail:{name}:");
+    params.list("exec.created").iter().any(|c| c.starts_with(&begin))
+}
+
 /// A limit as a rule of rctl(8): what it is about, and the amount.
 fn rule(jail: &str, limit: LimitChange) -> Option<(String, String)> {
     let (resource, amount) = match limit {

@@ -13,7 +13,7 @@ use super::host::Host;
 use super::jailparam::Jail;
 use super::prepare::{Strict, prepare, take_away};
 use super::run_dir::Run;
-use super::{conf, lasting, modules, mounts, stop as bsd_stop, vnet};
+use super::{conf, lasting, modules, mounts, stop as bsd_stop, usage, vnet};
 use crate::{JailSpec, Result, StopOptions, SysError};
 
 /// How often, and how far apart, a busy mount is tried again: the last processes of a jail need a moment to go.
@@ -186,11 +186,15 @@ impl Life<'_> {
         run.remove()
     }
 
-    /// Takes back interfaces and addresses that jail(8) left on the host.
+    /// Takes back limits, interfaces and addresses that jail(8) left on the host.
     fn take_back(&self, name: &str, started: &Params, stale: bool) -> Result<()> {
         // What was there before the host was started again is gone; an address that is there now is another one.
         if stale {
             return Ok(());
+        }
+        // jail(8) runs no exec.poststop for a jail whose start fails, and rules outlive their jail.
+        if conf::has_limits(name, started) {
+            take_away(self.host, &usage::forget(name))?;
         }
         let interfaces = self.host.interfaces()?;
         let pair = vnet::pair_of(name, started);

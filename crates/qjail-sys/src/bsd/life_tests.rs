@@ -103,6 +103,8 @@ fn what_could_not_be_undone_is_told_and_undone_later() {
     ] {
         site.machine.fail("/sbin/mount -t devfs", "devfs: no");
         site.machine.fail(call, "permission denied");
+        // Nor can jail(8) itself.
+        site.machine.fail("/sbin/umount", "permission denied");
         let (error, hint) = site.fails();
         assert!(error.contains("devfs: no"), "the first error is the one: {error}");
         assert!(
@@ -121,6 +123,7 @@ fn a_busy_mount_is_waited_for() {
     let site = Site::new();
     let before = site.machine.state();
     site.machine.fail("/sbin/mount -t devfs", "no");
+    site.machine.fail("/sbin/umount", "busy");
     site.machine.fail("unmount(2)", "busy");
     let machine = site.machine.clone();
     let freed = std::thread::spawn(move || {
@@ -237,6 +240,7 @@ fn an_image_is_attached_and_given_back_once() {
     let attached = site.machine.state();
     attach().unwrap();
     assert_eq!(site.machine.state(), attached);
+    site.machine.fail("/sbin/umount", "busy");
     site.machine.fail("unmount(2)", "busy");
     let error = site.system.detach_image(&file, &at).unwrap_err();
     assert!(

@@ -95,9 +95,15 @@ fn alias(interface: &str, network: Network, what: &str) -> Invocation {
     Invocation::new(IFCONFIG, &[interface, family, &network.to_string(), what])
 }
 
-/// Whether ifconfig(8) says that what it was to take away is not there.
+/// Whether ifconfig(8), or rctl(8), says that what it was to take away is not there.
 pub(crate) fn is_gone(why: &str) -> bool {
-    why.contains("Can't assign requested address") || why.contains("does not exist")
+    [
+        "Can't assign requested address",
+        "does not exist",
+        "No such process",
+    ]
+    .iter()
+    .any(|words| why.contains(words))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(crate) fn params(started: &Params, how: StopOptions, own_stop: bool) -> Para
         params.set("stop.timeout", "0");
     } else if let Some(timeout) = how.timeout {
         params.set("stop.timeout", timeout.as_secs().to_string());
+        // jail(8) counts stop.timeout from the end of exec.stop only.
+        params.set("exec.timeout", timeout.as_secs().to_string());
     }
     if how.force || !own_stop {
         params.unset("exec.stop");
@@ -79,7 +81,8 @@ mod tests {
             let p = params(&started(), how, own);
             let get = |k| p.get(k).map(ToString::to_string).unwrap_or_default();
             format!(
-                "{}, {}, {}",
+                "{}, {}, {}, {}",
+                get("exec.timeout"),
                 get("stop.timeout"),
                 get("exec.stop"),
                 get("exec.prestop")
@@ -94,10 +97,10 @@ mod tests {
             force: true,
             timeout: Some(Duration::from_secs(5)),
         };
-        assert_eq!(text(gently, true), "30, /bin/sh /etc/rc.shutdown jail, /bin/x");
-        assert_eq!(text(timeout, true), "5, /bin/sh /etc/rc.shutdown jail, /bin/x");
-        assert_eq!(text(timeout, false), "5, , /bin/x");
-        assert_eq!(text(force, true), "0, , ");
+        assert_eq!(text(gently, true), ", 30, /bin/sh /etc/rc.shutdown jail, /bin/x");
+        assert_eq!(text(timeout, true), "5, 5, /bin/sh /etc/rc.shutdown jail, /bin/x");
+        assert_eq!(text(timeout, false), "5, 5, , /bin/x");
+        assert_eq!(text(force, true), ", 0, , ");
     }
 
     #[test]

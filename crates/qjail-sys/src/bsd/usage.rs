@@ -12,6 +12,11 @@ pub(crate) fn ask(name: &str) -> Invocation {
     Invocation::new(RCTL, &["-u", &format!("jail:{name}")])
 }
 
+/// `rctl -r jail:NAME`: removes all rules about the jail.
+pub(crate) fn forget(name: &str) -> Invocation {
+    Invocation::new(RCTL, &["-r", &format!("jail:{name}")])
+}
+
 /// The answer: a line `RESOURCE=AMOUNT` for each resource, in bytes, seconds or percent of one processor.
 pub(crate) fn parse(answer: &str) -> Usage {
     let amount = |resource: &str| {

@@ -7,15 +7,38 @@ use crate::bsd::conf;
 
 type Said = Result<String, String>;
 
+/// What jail(8) has done for a jail that is being made.
+enum Done {
+    /// The command that takes it back.
+    Command(String),
+    /// A mount at this place.
+    Mount(String),
+    Jail(String),
+}
+
 impl World {
-    /// `jail -f FILE -c NAME`
+    /// `jail -f FILE -c NAME`: where a step fails, jail(8) goes back through those that were done. Commands have no way back.
     pub(super) fn jail_create(&mut self, file: &str, name: &str) -> Said {
         let params = self.read(file, name)?;
         if self.jails.iter().any(|j| j.name == name) {
             return Err(format!("jail: \"{name}\" already exists"));
         }
-        for (interface, family, network) in aliases(&params) {
-            self.step(&format!("/sbin/ifconfig {interface} {family} {network} alias"))?;
+        let mut done = Vec::new();
+        let made = self.create_by_steps(&params, name, &mut done);
+        if made.is_err() {
+            for step in done.into_iter().rev() {
+                // What can not be taken back is left behind.
+                let _ = self.take_back(step);
+            }
+        }
+        made.map(|()| format!("{name}: created"))
+    }
+
+    fn create_by_steps(&mut self, params: &Params, name: &str, done: &mut Vec<Done>) -> Result<(), String> {
+        for (interface, family, network) in aliases(params) {
+            let words = format!("/sbin/ifconfig {interface} {family} {network}");
+            self.step(&format!("{words} alias"))?;
+            done.push(Done::Command(format!("{words} -alias")));
         }
         let path = params.text("path").unwrap_or_default().to_owned();
         for line in params.list("mount") {
@@ -23,29 +46,48 @@ impl World {
             if let [source, on, kind, how, ..] = words[..] {
                 self.step(&format!("/sbin/mount -t {kind} -o {how} {source} {on}"))?;
                 self.add_mount(on, kind);
+                done.push(Done::Mount(on.to_owned()));
             }
         }
         if params.is_on("mount.devfs") {
             let rules = params.text("devfs_ruleset").unwrap_or("4").to_owned();
             self.step(&format!("/sbin/mount -t devfs -oruleset={rules} . {path}/dev"))?;
             self.add_mount(&format!("{path}/dev"), "devfs");
+            done.push(Done::Mount(format!("{path}/dev")));
         }
-        for command in params.list("exec.prestart") {
-            self.step(&command)?;
-        }
+        self.host_commands(params, "exec.prestart")?;
         let jid = self.add_jail(name, &path);
         self.note(format!("    jail_set(2) name={name}: jid {jid}"));
+        done.push(Done::Jail(name.to_owned()));
         for interface in params.list("vnet.interface") {
             self.step(&format!("/sbin/ifconfig {interface} vnet {jid}"))?;
+            done.push(Done::Command(format!("/sbin/ifconfig {interface} -vnet {name}")));
         }
-        for command in params.list("exec.created") {
-            self.step(&command)?;
+        self.host_commands(params, "exec.created")?;
+        self.inside(params, "exec.start")?;
+        self.host_commands(params, "exec.poststart")
+    }
+
+    fn take_back(&mut self, step: Done) -> Result<(), String> {
+        match step {
+            Done::Command(back) => self.step(&back),
+            Done::Mount(on) => self.unmounted(&on),
+            Done::Jail(name) => {
+                self.note(format!("    jail_remove(2) {name}"));
+                self.end_jail(&name);
+                Ok(())
+            }
         }
-        self.inside(&params, "exec.start")?;
-        for command in params.list("exec.poststart") {
-            self.step(&command)?;
-        }
-        Ok(format!("{name}: created"))
+    }
+
+    fn unmounted(&mut self, on: &str) -> Result<(), String> {
+        self.step(&format!("/sbin/umount {on}"))?;
+        self.mounts.retain(|m| m.on.to_str() != Some(on));
+        Ok(())
+    }
+
+    fn host_commands(&mut self, params: &Params, key: &str) -> Result<(), String> {
+        params.list(key).iter().try_for_each(|command| self.step(command))
     }
 
     /// `jail -f FILE -r NAME`
@@ -54,22 +96,17 @@ impl World {
         if !self.jails.iter().any(|j| j.name == name) {
             return Err(format!("jail: \"{name}\" not found"));
         }
-        for command in params.list("exec.prestop") {
-            self.step(&command)?;
-        }
+        self.host_commands(&params, "exec.prestop")?;
         self.inside(&params, "exec.stop")?;
         self.note(format!("    jail_remove(2) {name}"));
         self.end_jail(name);
-        for command in params.list("exec.poststop") {
-            self.step(&command)?;
-        }
+        self.host_commands(&params, "exec.poststop")?;
         let path = params.text("path").unwrap_or_default().to_owned();
         let devfs = params.is_on("mount.devfs").then(|| format!("{path}/dev"));
         let targets = params.list("mount").into_iter().rev();
         let on = targets.filter_map(|l| l.split_whitespace().nth(1).map(str::to_owned));
         for on in devfs.into_iter().chain(on) {
-            self.step(&format!("/sbin/umount {on}"))?;
-            self.mounts.retain(|m| m.on.to_str() != Some(&on));
+            self.unmounted(&on)?;
         }
         for (interface, family, network) in aliases(&params) {
             self.step(&format!("/sbin/ifconfig {interface} {family} {network} -alias"))?;
@@ -99,6 +136,13 @@ impl World {
                 let args: Vec<&str> = std::iter::once(*name).chain(rest.iter().copied()).collect();
                 let failed = |words| format!("{words}\njail: {command}: failed");
                 self.ifconfig(&args).map(drop).map_err(failed)
+            }
+            ["/usr/bin/rctl", flag, rule, ..] => {
+                self.rctl(flag, rule)
+                    .or_else(|e| match command.ends_with("|| :") {
+                        true => Ok(()),
+                        false => Err(format!("{e}\njail: {command}: failed")),
+                    })
             }
             _ => Ok(()),
         }

@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) doors_lead_nowhere: bool,
     /// Memory disks: unit and file.
     pub(super) disks: BTreeMap<usize, String>,
+    /// Rules of rctl(8).
+    pub(super) rules: BTreeSet<String>,
 }
 
 /// An interface.
@@ -100,6 +102,7 @@ impl Default for World {
             boot_time: None,
             doors_lead_nowhere: false,
             disks: BTreeMap::new(),
+            rules: BTreeSet::new(),
         }
     }
 }
@@ -158,6 +161,9 @@ impl World {
         }
         for mounted in &self.mounts {
             text += &format!("{} on {}\n", mounted.kind, mounted.on.display());
+        }
+        for rule in &self.rules {
+            text += &format!("rctl {rule}\n");
         }
         for (unit, file) in &self.disks {
             text += &format!("md{unit} on {file}\n");

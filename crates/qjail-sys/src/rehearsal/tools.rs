@@ -18,6 +18,7 @@ impl World {
             (JAIL, ["-f", file, "-c", name]) => self.jail_create(file, name),
             (JAIL, ["-f", file, "-r", name]) => self.jail_remove(file, name),
             (JEXEC, _) => Ok(String::new()),
+            (RCTL, [flag @ ("-a" | "-r"), rule]) => self.rctl(flag, rule).map(|()| String::new()),
             (RCTL, ["-u", _]) => Ok("cputime=12\nmemoryuse=52428800\nmaxproc=7\npcpu=3\n".to_owned()),
             (MDCONFIG, args) => self.mdconfig(args),
             (NEWFS | FSCK, _) => Ok(String::new()),
@@ -35,6 +36,23 @@ impl World {
             )),
             (program, _) => Err(format!("{program}: not part of the rehearsal")),
         }
+    }
+
+    /// Rules of rctl(8), which stay when their jail goes. Those that a filter names are removed together.
+    pub(super) fn rctl(&mut self, flag: &str, rule: &str) -> Result<(), String> {
+        if flag == "-a" {
+            self.rules.insert(rule.to_owned());
+            return Ok(());
+        }
+        let before = self.rules.len();
+        let named = |r: &String| {
+            r == rule || r.starts_with(&format!("{rule}:")) || r.starts_with(&format!("{rule}="))
+        };
+        self.rules.retain(|r| !named(r));
+        if self.rules.len() == before {
+            return Err(format!("rctl: failed to remove rule '{rule}': No such process"));
+        }
+        Ok(())
     }
 
     pub(super) fn ifconfig(&mut self, args: &[&str]) -> Said {

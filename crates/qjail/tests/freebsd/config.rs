@@ -205,4 +205,9 @@ fn limits_need_an_account() {
     let said = host.fails(&["start", "jail2"]);
     assert!(said.contains("rctl: Invalid argument"), "{said}");
     assert_eq!(host.state(), before);
+    // jail(8) runs no exec.poststop then, and rules outlive their jail.
+    host.machine.mend();
+    host.machine.fail("/bin/sh /etc/rc", "rc: no");
+    host.fails(&["start", "jail2"]);
+    assert_eq!(host.state(), before);
 }

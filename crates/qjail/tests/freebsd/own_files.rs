@@ -64,3 +64,55 @@ fn the_lasting_file_works_without_qjail() {
     host.ok(&["delete", "jail2"]);
     assert!(!file.exists());
 }
+
+/// Nothing of it is shared, and what the base has as a link (`sys`) is one in the jail.
+#[test]
+fn a_jail_with_a_base_of_its_own() {
+    let mut host = Host::ready();
+    let before = host.state();
+    host.ok(&["create", "--thick", "-n", "lo1", "-4", "192.168.1.7", "thick"]);
+    host.ok(&["start", "thick"]);
+    host.check("start-thick.txt");
+    let root = host.path("usr/jails/thick");
+    assert_eq!(
+        fs::read_link(root.join("sys")).unwrap().to_str(),
+        Some("usr/src/sys")
+    );
+    assert_eq!(fs::read_to_string(root.join("usr/bin/login")).unwrap(), "login");
+    host.text.clear();
+    host.ok(&["stop", "--timeout", "5", "thick"]);
+    // jail(8) counts stop.timeout from the end of exec.stop.
+    for bound in ["exec.timeout = \"5\";", "stop.timeout = \"5\";"] {
+        assert!(host.text.contains(bound), "{}", host.text);
+    }
+    assert_eq!(host.state(), before);
+    let image = [
+        "create",
+        "--thick",
+        "-i",
+        "64m",
+        "-n",
+        "lo1",
+        "-4",
+        "192.168.1.8",
+        "box",
+    ];
+    host.ok(&image);
+    assert!(host.path("usr/jails/box/usr/bin/login").is_file());
+}
+
+/// A zone has jails and a base of its own; the names of jails are unique over all zones.
+#[test]
+fn a_zone() {
+    let mut host = Host::ready();
+    let base = host.base();
+    let before = host.state();
+    host.ok(&["-z", "web", "install", base.to_str().unwrap()]);
+    host.ok(&["-z", "web", "create", "-n", "lo1", "-4", "192.168.1.9", "www"]);
+    host.ok(&["-z", "web", "start", "www"]);
+    host.fails(&["stop", "www"]);
+    host.fails(&["create", "-n", "lo1", "-4", "192.168.1.10", "www"]);
+    host.ok(&["stop", "-z", "web"]);
+    host.check("zone.txt");
+    assert_eq!(host.state(), before);
+}
