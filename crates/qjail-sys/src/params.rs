@@ -79,7 +79,13 @@ const TABLE: &[(&str, Rule)] = &[
             "a jail never gets the environment of the host on Linux",
         ),
     ),
-    ("exec.consolelog", Rule::Any),
+    (
+        "exec.consolelog",
+        Rule::Only(
+            &[],
+            "the console log is qjail's own, /var/log/qjail.NAME.console.log",
+        ),
+    ),
     (
         "exec.fib",
         Rule::Only(&["0"], "Linux has no routing table of that number for a jail"),

@@ -229,6 +229,15 @@ pub trait System: Send + Sync {
         Ok(None)
     }
 
+    /// What a start would say now against the jail's parameters taken together with its directory and the host's interfaces;
+    /// nothing where only a start can tell.
+    ///
+    /// # Errors
+    /// The objection, or that the host's interfaces can not be listed.
+    fn against_start(&self, _spec: &JailSpec) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes, or writes anew, the file with which the system's own tools can start and stop the jail without qjail:
     /// a jail.conf(5) on FreeBSD; nothing where a system has no such tools. It lasts until [`System::withdraw`].
     ///

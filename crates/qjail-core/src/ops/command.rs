@@ -5,6 +5,7 @@ use qjail_sys::Need;
 
 use crate::engine::Engine;
 use crate::gather::owned;
+use crate::ops::create::current_template;
 use crate::transaction::Plan;
 use crate::{Error, Result};
 
@@ -84,7 +85,11 @@ impl Engine {
             warnings: reply.plan.warnings,
             notes: reply.plan.notes,
         };
+        let base = current_template(&plan.places).ok();
         self.perform(&plan)?;
+        if current_template(&plan.places).ok() != base {
+            self.follow_base();
+        }
         Ok(Answer {
             plan,
             output: reply.output,

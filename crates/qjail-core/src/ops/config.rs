@@ -13,6 +13,7 @@ use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
 use crate::ops::change::{Change, What};
 use crate::ops::create::jail_lock;
 use crate::ops::image::image_of;
+use crate::ops::rename::move_mounts;
 use crate::ops::run::{Outcome, StopRequest};
 use crate::places::Places;
 use crate::transaction::Plan;
@@ -243,6 +244,8 @@ impl Engine {
             (_, Some(new)) => {
                 objections.extend(self.against_rename(name, new, places, running || old.image.is_some())?);
                 messages.push(format!("Successfully renamed {name} to {new}"));
+                let root = |name: &JailName| places.jails.join(name.as_str());
+                move_mounts(&mut definition.params, &root(name), &root(new));
             }
             (Some(_), None) => messages.push(format!("Already set to the name {name}. {name}")),
             (None, None) => {}
@@ -252,6 +255,9 @@ impl Engine {
         if name_then != name || definition.params != old.params {
             let refused = self.against_name(name_then, &definition.params);
             refused.map_or(Ok(()), Err)?;
+        }
+        if definition.params != old.params {
+            self.check_start(name_then, places, Some(&old.params), &definition.params)?;
         }
         let mut plan = Plan {
             title: format!("config {name}"),

@@ -110,6 +110,7 @@ impl Engine {
         apply_params(&mut definition.params, &gathered.params);
         definition.plugins.extend(gathered.keep.clone());
         self.check_params(name, &definition.params)?;
+        self.check_start(name, &places, None, &definition.params)?;
         let steps = self.create_steps(&places, name, &definition, gathered, archived)?;
         if self.dry_run {
             let mut planned = self
@@ -206,6 +207,21 @@ impl Engine {
             .map(|(key, why)| Error::new(format!("{name}: parameter {key}: {why}")))
             .map(|e| e.hint("jail(8) lists the parameters; not every system carries out all of them"));
         Error::all(errors.chain(self.against_name(name, params)).collect()).map_or(Ok(()), Err)
+    }
+
+    /// What the system has against the parameters of a jail together. What it had against the old ones too is not for now.
+    pub(crate) fn check_start(
+        &self,
+        name: &JailName,
+        places: &Places,
+        old: Option<&Params>,
+        new: &Params,
+    ) -> Result<()> {
+        let against = |params| self.system.against_start(&self.bare_spec(name, places, params));
+        match against(new) {
+            Err(e) if old.is_none_or(|old| against(old).is_ok()) => Err(e.into()),
+            _ => Ok(()),
+        }
     }
 
     /// What the system has against the name of a jail with these parameters.

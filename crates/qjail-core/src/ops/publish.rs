@@ -8,14 +8,29 @@ use crate::engine::Engine;
 
 impl Engine {
     /// Writes the file of a jail anew, or removes it where the jail has no definition any more. It is a convenience: that
-    /// it can not be written now is a warning, and the next start writes it.
+    /// it can not be written now is a warning, and the next start writes it. Until then there is none: the old one would
+    /// start another jail than the definition describes.
     pub(crate) fn follow_definition(&self, name: &JailName) {
         // Only FreeBSD has such tools, and plugins are asked for it.
         if self.system.os() != "freebsd" {
             return;
         }
         if let Err(e) = self.publish(name) {
-            self.warn(&format!("the jail.conf of {name} is not up to date: {e}"));
+            let removed = self.system.withdraw(name.as_str());
+            let how = match removed {
+                Ok(()) => "is removed, since it could not be written anew".to_owned(),
+                Err(left) => format!("is not up to date, and can not be removed ({left})"),
+            };
+            self.warn(&format!("the jail.conf of {name} {how}: {e}"));
+        }
+    }
+
+    /// Writes the files of this zone's jails anew, since the base that they name is another one now.
+    pub(crate) fn follow_base(&self) {
+        for (name, definition) in self.all() {
+            if definition.zone == self.zone {
+                self.follow_definition(&name);
+            }
         }
     }
 

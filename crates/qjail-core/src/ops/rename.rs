@@ -2,9 +2,10 @@
 //! that says the old name.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use qjail_fs::Root;
-use qjail_model::{Definition, JailName};
+use qjail_model::{Definition, JailName, Params};
 use qjail_plugin_api::{At, IfExists, Place, Step};
 use qjail_store::Lock;
 
@@ -25,6 +26,24 @@ pub(crate) struct Renaming {
     pub(crate) commit: Vec<Action>,
     pub(crate) cleanup: Vec<Action>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// Lines of fstab(5) in the parameter `mount` name places below the jail's directory, which has another name then.
+pub(crate) fn move_mounts(params: &mut Params, old: &Path, new: &Path) {
+    let lines = params.list("mount");
+    if lines.is_empty() {
+        return;
+    }
+    let moved = lines.iter().map(|line| {
+        let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        if let Some(target) = words.get_mut(1)
+            && let Ok(below) = Path::new(target.as_str()).strip_prefix(old)
+        {
+            *target = new.join(below).display().to_string();
+        }
+        words.join(" ")
+    });
+    params.set("mount", moved.collect::<Vec<_>>());
 }
 
 impl Engine {

@@ -104,7 +104,7 @@ pub(super) const TABLE: &[Known] = table! {
         "Text `KEY=VALUE`, a line each, that programs in the jail can read (sysctl security.jail.env).";
     "exec.clean" SWITCH, "13.2":
         "Commands in it start with an empty environment but for HOME, SHELL, TERM and USER. qjail switches it on.";
-    "exec.consolelog" TEXT, "13.2":
+    "exec.consolelog" Kind::Fixed("it is /var/log/qjail.NAME.console.log"), "13.2":
         "The file of the host that takes what exec.start and exec.stop print. qjail sets it to /var/log/qjail.NAME.console.log.";
     "exec.created" LIST, "13.2":
         "Commands of the host to run when the jail has been made and before anything runs in it.";
@@ -152,7 +152,7 @@ pub(super) const TABLE: &[Known] = table! {
         "The version of the Open Sound System that Linux programs are told.";
     "meta" LIST, "15.0":
         "Text `KEY=VALUE`, a line each, that the host keeps with the jail and programs in it can not read.";
-    "mount" LIST, "13.2": "A line of fstab(5) to mount before the jail is made, its paths on the host.";
+    "mount" LIST, "13.2": "A line of fstab(5) to mount at each start; its paths are the host's, the second below the jail's directory.";
     "mount.devfs" SWITCH, "13.2": "It has /dev, with what devfs_ruleset leaves. qjail switches it on.";
     "mount.fdescfs" SWITCH, "13.2": "It has fdescfs on /dev/fd.";
     "mount.fstab" Kind::Fixed("the mounts of a jail are kept by qjail"), "13.2":

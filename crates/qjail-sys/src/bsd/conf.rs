@@ -46,8 +46,9 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
     if let Some(log) = &spec.console_log {
         params.set("exec.consolelog", text(spec, log)?);
     }
-    if !spec.mounts.is_empty() {
-        params.set("mount", mounts(spec)?);
+    let own = own_mounts(spec)?;
+    if !(spec.mounts.is_empty() && own.is_empty()) {
+        params.set("mount", [mounts(spec)?, own].concat());
     }
     let limits: Vec<_> = spec.limits.iter().filter_map(|l| rule(&spec.name, l)).collect();
     if !limits.is_empty() {
@@ -153,6 +154,33 @@ fn mounts(spec: &JailSpec) -> Result<Vec<String>> {
         ))
     };
     spec.mounts.iter().map(line).collect()
+}
+
+/// The administrator's own lines of fstab(5), mounted after the shared base. What is not below the jail's directory would
+/// not be taken away with the jail.
+fn own_mounts(spec: &JailSpec) -> Result<Vec<String>> {
+    let lines = spec.params.list("mount");
+    for line in &lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, target, _, _, ..] = words[..] else {
+            return Err(
+                SysError::new(format!("mount `{line}`"), "it is no line of fstab(5)")
+                    .hint("SOURCE TARGET TYPE OPTIONS 0 0, as in /data /usr/jails/NAME/data nullfs rw 0 0"),
+            );
+        };
+        let target = std::path::Path::new(target);
+        let plain = target
+            .components()
+            .all(|c| !matches!(c, std::path::Component::ParentDir));
+        if !plain || target == spec.path || !target.starts_with(&spec.path) {
+            return Err(SysError::new(
+                format!("mount `{line}`"),
+                format!("{} is not below {}", target.display(), spec.path.display()),
+            )
+            .hint("the second word is a path on the host, of a directory in the jail"));
+        }
+    }
+    Ok(lines)
 }
 
 /// jail(8) splits mounts at white space, and knows no other spelling of it.

@@ -11,7 +11,7 @@ use super::host::Host;
 use super::jailparam::Jail;
 use super::life::{Life, is_in};
 use super::prepare::{Strict, ensure, prepare, take_away};
-use super::{exec, ifconfig, image, lasting, modules, needs, network, params, rc, usage, vnet};
+use super::{conf, exec, ifconfig, image, lasting, modules, needs, network, params, rc, usage, vnet};
 use crate::{
     ExecSpec, HostInfo, Interface, InterfaceChange, JailSpec, Missing, Need, RcChange, Result, Running,
     StopOptions, SysError, System, Usage,
@@ -146,6 +146,14 @@ impl<H: Host> System for Bsd<H> {
 
     fn cleanup(&self, spec: &JailSpec) -> Result<()> {
         self.life().cleanup(spec)
+    }
+
+    fn against_start(&self, spec: &JailSpec) -> Result<()> {
+        // A jail that shares the host's network may be made before its interface is.
+        if !vnet::is_vnet(&spec.params) {
+            return conf::basic(spec).map(drop);
+        }
+        prepare(&self.host, spec, Strict::No).map(drop)
     }
 
     fn publish(&self, spec: &JailSpec) -> Result<()> {

@@ -211,3 +211,52 @@ fn limits_need_an_account() {
     host.fails(&["start", "jail2"]);
     assert_eq!(host.state(), before);
 }
+
+/// The administrator's own mounts come after the shared base, and go with the jail.
+#[test]
+fn mounts_of_the_administrator() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    let before = host.state();
+    host.text.clear();
+    let line = |place: &str| {
+        format!(
+            "mount=/data {}/{place} nullfs rw 0 0",
+            host.path("usr/jails").display()
+        )
+    };
+    let (good, outside) = (
+        line("jail2/mnt"),
+        [line("jail3/mnt"), line("jail2"), line("jail2/../x")],
+    );
+    host.ok(&["config", "--param", &good, "jail2"]);
+    host.ok(&["start", "jail2"]);
+    host.ok(&["stop", "jail2"]);
+    host.check("mount.txt");
+    assert_eq!(host.state(), before);
+    host.machine.fail("/bin/sh /etc/rc", "no");
+    host.fails(&["start", "jail2"]);
+    host.machine.mend();
+    assert_eq!(host.state(), before);
+    for bad in outside {
+        let said = host.fails(&["config", "--param", &bad, "jail2"]);
+        assert!(
+            said.contains(" is not below ") && said.contains("hint: the second word"),
+            "{said}"
+        );
+    }
+    host.ok(&["config", "-n", "web", "jail2"]);
+    host.text.clear();
+    host.ok(&["start", "web"]);
+    assert!(
+        host.text.contains("/sbin/mount -t nullfs -o rw /data ") && host.text.contains("/web/mnt\n"),
+        "{}",
+        host.text
+    );
+    host.ok(&["stop", "web"]);
+    host.ok(&["config", "-n", "jail2", "web"]);
+    let said = host.fails(&["config", "--param", "mount=/data", "jail2"]);
+    assert!(said.contains("it is no line of fstab(5)"), "{said}");
+    let said = host.fails(&["config", "--param", "exec.consolelog=/etc/passwd", "jail2"]);
+    assert!(said.contains("/var/log/qjail.NAME.console.log"), "{said}");
+}

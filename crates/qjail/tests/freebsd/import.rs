@@ -104,7 +104,11 @@ impl Host {
         for place in ["qjail.local", "qjail.global"] {
             self.write(&format!("usr/local/etc/{place}/{name}{suffix}"), text);
         }
-        let fstab = format!("/usr/jails/sharedfs /usr/jails/{name}/sharedfs nullfs ro 0 0\n");
+        let mut fstab = format!("/usr/jails/sharedfs /usr/jails/{name}/sharedfs nullfs ro 0 0\n");
+        // One has data of its own, from elsewhere.
+        if name == "never" {
+            fstab += "/data /usr/jails/never/data nullfs rw 0 0\n";
+        }
         self.write(&format!("usr/local/etc/qjail.fstab/{name}"), &fstab);
         let (root, template) = (
             self.path(&format!("usr/jails/{name}")),

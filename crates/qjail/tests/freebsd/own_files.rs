@@ -65,6 +65,31 @@ fn the_lasting_file_works_without_qjail() {
     assert!(!file.exists());
 }
 
+/// A new base is what the next start of every jail of its zone uses, and its file says so; that of a jail that runs says how
+/// to stop it.
+#[test]
+fn the_lasting_files_follow_the_base() {
+    let mut host = Host::ready();
+    let base = host.base();
+    host.ok(&["-z", "web", "install", base.to_str().unwrap()]);
+    let of = |number: u8| format!("192.168.1.{number}");
+    host.ok(&["create", "-n", "lo1", "-4", &of(2), "stopped"]);
+    host.ok(&["create", "-n", "lo1", "-4", &of(3), "runs"]);
+    host.ok(&["-z", "web", "create", "-n", "lo1", "-4", &of(4), "zoned"]);
+    host.ok(&["start", "runs"]);
+    let mounted = |host: &Host, name: &str| {
+        let text = fs::read_to_string(host.path(&format!("var/db/qjail/jail.conf.d/{name}.conf"))).unwrap();
+        text.lines().find(|l| l.contains("mount = ")).unwrap().to_owned()
+    };
+    let before = ["stopped", "runs", "zoned"].map(|name| mounted(&host, name));
+    host.ok(&["install", base.to_str().unwrap()]);
+    assert_ne!(mounted(&host, "stopped"), before[0]);
+    assert_eq!(mounted(&host, "runs"), before[1]);
+    assert_eq!(mounted(&host, "zoned"), before[2]);
+    host.ok(&["restart", "runs"]);
+    assert_ne!(mounted(&host, "runs"), before[1]);
+}
+
 /// Nothing of it is shared, and what the base has as a link (`sys`) is one in the jail.
 #[test]
 fn a_jail_with_a_base_of_its_own() {

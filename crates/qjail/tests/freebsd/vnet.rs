@@ -35,7 +35,7 @@ fn a_network_of_its_own() {
     assert_eq!(host.state(), before);
     // Its interfaces are called after it.
     host.fails(&["config", "-n", "thirteen-char", "web"]);
-    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "thirteen-char"]);
+    host.ok(&["create", "-n", "bridge1", "-4", "10.1.0.3", "thirteen-char"]);
     host.fails(&["config", "--param", "vnet=new", "thirteen-char"]);
     let said = host.fails(&["config", "-v", "-w", "bridge1", "thirteen-char"]);
     assert!(said.contains("12 characters at most, which has 13"), "{said}");
@@ -173,13 +173,38 @@ fn an_interface_gets_a_bridge_that_stays() {
     host.machine
         .by_hand("/sbin/ifconfig", &["em0bridge", "destroy"])
         .unwrap();
-    host.machine.sysctl("kern.osreldate", "1500068");
-    host.ok(&["config", "-v", "-w", "em0", "-4", "192.0.2.20/24", "web"]);
+    let file = host.path("var/db/qjail/jail.conf.d/web.conf");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let wanted = ["config", "-v", "-w", "em0", "-4", "192.0.2.20/24", "web"];
+    let made = [
+        "create",
+        "-n",
+        "em0",
+        "-4",
+        "192.0.2.21/24",
+        "--param",
+        "vnet=new",
+        "db",
+    ];
     let before = host.state();
-    let said = host.fails(&["start", "web"]);
-    assert!(
-        said.contains("from FreeBSD 15.0 on a member of a bridge may have none"),
-        "{said}"
-    );
-    assert_eq!(host.state(), before);
+    host.machine.sysctl("kern.osreldate", "1500068");
+    let refuses = |host: &mut Host, args: &[&str]| {
+        let said = host.fails(args);
+        assert!(
+            said.contains("from FreeBSD 15.0 on a member of a bridge may have none"),
+            "{said}"
+        );
+        assert_eq!(host.state(), before);
+    };
+    refuses(&mut host, &wanted);
+    refuses(&mut host, &made);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    // The host was updated since.
+    host.machine.sysctl("kern.osreldate", "1302001");
+    host.ok(&wanted);
+    host.machine.sysctl("kern.osreldate", "1500068");
+    refuses(&mut host, &["start", "web"]);
+    // What can not be started any more can still be changed; the file would start another jail than is described.
+    host.ok(&["config", "-m", "web"]);
+    assert!(!file.exists());
 }

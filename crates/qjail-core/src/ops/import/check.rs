@@ -13,6 +13,7 @@ use super::draft::{ADDRESSES, Draft, left_out_note};
 use super::{Import, Imports, depend, image, shown, ssh};
 use crate::Error;
 use crate::engine::Engine;
+use crate::ops::rename::move_mounts;
 use crate::places::rel;
 
 /// Directories of a jail that are links into the shared base where it has no copy of its own.
@@ -140,10 +141,11 @@ fn root_fault(engine: &Engine, name: &JailName, zone: Option<&ZoneName>) -> Opti
 /// The path in the file must mean the place where qjail looks for the root.
 fn own_root(engine: &Engine, name: &JailName, draft: &mut Draft) {
     let path = draft.path.trim_end_matches('/');
-    if is_own_root(engine, name, draft.zone.as_ref(), path) {
-        return;
-    }
     let own = engine.layout.jails_dir(draft.zone.as_ref()).join(name.as_str());
+    if is_own_root(engine, name, draft.zone.as_ref(), path) {
+        // With `--root` the same place has another path.
+        return move_mounts(&mut draft.params, Path::new(path), &own);
+    }
     let fault = if path.is_empty() {
         Error::new("its root (`path`) is not given")
     } else {

@@ -99,7 +99,7 @@ fn param(engine: &Engine, draft: &mut Draft, key: &str, value: &ParamValue) {
         "depend" => draft.depend = value.to_list(),
         "allow.sysvipc" if value.as_bool() == Some(true) => draft.shared_sysvipc(),
         "mount.fstab" => mounts(engine, draft, &value.to_string()),
-        "mount" => fstab::note(draft, &value.to_list().join("\n")),
+        "mount" => fstab::take(draft, &value.to_list().join("\n")),
         "exec.consolelog" => draft.note(format!(
             "its console goes to /var/log/qjail.NAME.console.log, not to {}",
             shown(&value.to_string())
@@ -154,7 +154,7 @@ fn why(error: &KnownError) -> String {
 
 fn mounts(engine: &Engine, draft: &mut Draft, path: &str) {
     match read_file(&engine.host_path(path), fstab::LIMIT) {
-        Ok(text) => fstab::note(draft, &text),
+        Ok(text) => fstab::take(draft, &text),
         Err(e) => draft.leave_out(format!("its mounts: {e}")),
     }
 }

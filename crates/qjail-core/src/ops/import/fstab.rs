@@ -1,4 +1,4 @@
-//! The fstab(5) of a jail: which of its lines is the shared base, and which are mounts that are not taken over.
+//! The fstab(5) of a jail: which of its lines is the shared base, which are mounts in the jail, and which are neither.
 
 use super::draft::Draft;
 use super::shown;
@@ -9,23 +9,34 @@ pub(super) const LIMIT: u64 = 64 << 10;
 /// How many mounts are named one by one.
 const NAMED: usize = 20;
 
-/// Notes every mount but the shared base.
-pub(super) fn note(draft: &mut Draft, text: &str) {
-    let lines: Vec<&str> = text
+/// Takes over the mounts below the jail's root but for the shared base, and leaves the others out.
+pub(super) fn take(draft: &mut Draft, text: &str) {
+    let lines = text
         .lines()
         .map(str::trim)
         .filter(|l| !l.is_empty() && !l.starts_with('#') && !is_shared_base(l))
-        .collect();
-    for line in lines.iter().take(NAMED) {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        .map(|l| l.split_whitespace().collect::<Vec<_>>());
+    let (below, others): (Vec<_>, Vec<_>) = lines.partition(|words| is_below(&draft.path, words));
+    for words in others.iter().take(NAMED) {
         draft.leave_out(format!("the mount {}", shown(&words.join(" "))));
     }
-    if lines.len() > NAMED {
-        draft.note(format!(
-            "and {} more mounts are not taken over",
-            lines.len() - NAMED
-        ));
+    if others.len() > NAMED {
+        draft.leave_out(format!("{} more mounts", others.len() - NAMED));
     }
+    let below: Vec<String> = below.iter().map(|words| words.join(" ")).collect();
+    if !below.is_empty() {
+        let all = [draft.params.list("mount"), below].concat();
+        draft.set("mount", all);
+    }
+}
+
+/// Whether it is a whole line, and its place in the jail.
+fn is_below(root: &str, words: &[&str]) -> bool {
+    let [_, target, _, _, ..] = words else {
+        return false;
+    };
+    let below = target.strip_prefix(root.trim_end_matches('/'));
+    !root.is_empty() && below.is_some_and(|b| b.starts_with('/') && !b.split('/').any(|part| part == ".."))
 }
 
 /// `/usr/jails/sharedfs /usr/jails/NAME/sharedfs nullfs ro 0 0`
@@ -43,24 +54,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_shared_base_is_taken_over() {
-        let mut draft = Draft::default();
-        note(
+    fn mounts_in_the_jail_are_taken_over() {
+        let mut draft = Draft {
+            path: "/usr/jails/a".to_owned(),
+            ..Draft::default()
+        };
+        take(
             &mut draft,
             "# a comment\n\n/usr/jails/sharedfs /usr/jails/a/sharedfs nullfs ro 0 0\n\
-             /data\t/usr/jails/a/data  nullfs rw 0 0\n/usr/jails/sharedfs /x/sharedfs ufs ro\nodd\u{1b}[2J\n",
+             /data\t/usr/jails/a/data  nullfs rw 0 0\n/usr/jails/sharedfs /x/sharedfs ufs ro\nodd\u{1b}[2J\n\
+             /data /usr/jails/a/../b nullfs rw 0 0\n",
         );
         assert_eq!(
             draft.notes,
             [
-                "not taken over: the mount /data /usr/jails/a/data nullfs rw 0 0",
                 "not taken over: the mount /usr/jails/sharedfs /x/sharedfs ufs ro",
-                "not taken over: the mount odd?[2J"
+                "not taken over: the mount odd?[2J",
+                "not taken over: the mount /data /usr/jails/a/../b nullfs rw 0 0"
             ]
         );
+        assert_eq!(
+            draft.params.list("mount"),
+            ["/data /usr/jails/a/data nullfs rw 0 0"]
+        );
+        assert!(draft.left_out);
         let mut draft = Draft::default();
-        note(&mut draft, &"/a /b nullfs rw\n".repeat(1000));
+        take(&mut draft, &"/a /b nullfs rw\n".repeat(1000));
         assert_eq!(draft.notes.len(), 21);
-        assert_eq!(draft.notes[20], "and 980 more mounts are not taken over");
+        assert_eq!(draft.notes[20], "not taken over: 980 more mounts");
     }
 }

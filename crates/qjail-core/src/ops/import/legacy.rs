@@ -303,7 +303,7 @@ fn beside(root: &Root, draft: &mut Draft) {
         }
     };
     match text(format!("qjail.fstab{zone}/{}", draft.name), fstab::LIMIT) {
-        Some(Ok(text)) => fstab::note(draft, &text),
+        Some(Ok(text)) => fstab::take(draft, &text),
         Some(Err(e)) => draft.leave_out(format!("its mounts: {e}")),
         None => {}
     }
