@@ -235,6 +235,72 @@ fn config_is_idempotent_and_a_random_password_works() {
     assert!(who.contains("(sshagain)"), "{who}");
 }
 
+/// Off again takes back what on has given, and no more.
+#[test]
+fn a_user_who_was_there_before_is_no_administrator_afterwards() {
+    let jail = Jail::new("sshbob", 206, &[]);
+    let _ = jail.site.qjail(&["start", "sshbob"]).ok();
+    let _ = jail
+        .site
+        .inside("sshbob", "useradd -m bob && useradd -m -G adm amy");
+    jail.stop();
+    let groups = || {
+        let root = jail.site.jails().join("sshbob");
+        sh("sort etc/group etc/gshadow | grep -E 'bob|amy|wheel|sudo'", &root).out
+    };
+    let before = groups();
+    let _ = jail.site.qjail(&["config", "--ssh-user", "bob", "sshbob"]).ok();
+    assert_ne!(groups(), before);
+    let _ = jail.site.qjail(&["config", "--ssh-user", "amy", "sshbob"]).ok();
+    let _ = jail.site.qjail(&["config", "-H", "sshbob"]).ok();
+    let left = groups().replace("wheel:x:999:\n", "").replace("wheel:*::\n", "");
+    assert_eq!(left, before);
+}
+
+/// The user is called as the jail is then.
+#[test]
+fn a_jail_that_is_renamed_in_the_same_call() {
+    let jail = Jail::new("sshold", 207, &[]);
+    let said = jail
+        .site
+        .qjail(&["config", "-n", "sshnew", "-h", "sshold"])
+        .ok()
+        .out;
+    assert!(said.contains("ssh: sshnew, password sshnew"), "{said}");
+    let passwd = std::fs::read_to_string(jail.site.jails().join("sshnew/etc/passwd")).unwrap();
+    assert!(
+        passwd.contains("\nsshnew:") && !passwd.contains("sshold"),
+        "{passwd}"
+    );
+    let _ = jail.site.qjail(&["delete", "sshnew"]).ok();
+}
+
+/// Nothing can be done in a directory that somebody took away, and nothing keeps the jail from being deleted.
+#[test]
+fn a_jail_without_its_directory() {
+    let jail = Jail::new("sshgone", 208, &[]);
+    let root = jail.site.jails().join("sshgone");
+    std::fs::rename(&root, jail.dir.join("away")).unwrap();
+    for option in ["-h", "-H"] {
+        let said = jail
+            .site
+            .qjail(&["config", option, "sshgone"])
+            .refused(1, "its directory ");
+        assert!(said.err.contains("hint: move it back there"), "{said:?}");
+    }
+    for options in [&["-y"] as &[&str], &["-4", "none"], &["-m"], &["-n", "sshback"]] {
+        let _ = jail.site.qjail(&[&["config"], options, &["sshgone"]].concat());
+    }
+    let listed = jail.site.qjail(&["list"]).ok();
+    assert!(listed.err.is_empty(), "{listed:?}");
+    let name = if jail.site.definition("sshback").exists() {
+        "sshback"
+    } else {
+        "sshgone"
+    };
+    let _ = jail.site.qjail(&["delete", name]).ok();
+}
+
 /// What the jail's root has planted is refused by `config` and nothing changes, in the jail or outside.
 #[test]
 fn hostile_roots_are_refused() {

@@ -53,6 +53,17 @@ fn a_zone_has_a_base_and_jails_of_its_own() {
         site.qjail(&["-z", "web", "exec", "c", "--", "hostname"]).ok().out,
         "c\n"
     );
+    for entered in [
+        &["exec", "c", "--", "id"] as &[&str],
+        &["console", "-c", "id", "c"],
+    ] {
+        let elsewhere = site.qjail(entered).refused(125, "Jail doesn't exist. c");
+        assert!(elsewhere.err.contains("add -z web"), "{elsewhere:#?}");
+    }
+    let elsewhere = site
+        .qjail(&["-z", "web", "exec", "a", "--", "id"])
+        .refused(125, "Jail doesn't exist. a");
+    assert!(elsewhere.err.contains("leave out -z"), "{elsewhere:#?}");
     let head = "STA JID  NIC IP              Jailname\n";
     let own = site.qjail(&["list"]).ok().out;
     assert!(

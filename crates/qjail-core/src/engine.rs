@@ -301,7 +301,7 @@ impl Engine {
         (names.into_iter().collect(), errors)
     }
 
-    fn definition_in_zone(&self, name: &JailName, all_zones: bool) -> Result<()> {
+    pub(crate) fn definition_in_zone(&self, name: &JailName, all_zones: bool) -> Result<()> {
         let definition = self.definition(name)?;
         if all_zones || definition.zone == self.zone {
             return Ok(());

@@ -81,12 +81,19 @@ pub fn without_member(text: &[u8], member: &str) -> Vec<u8> {
         .filter_map(|name| String::from_utf8(name.to_vec()).ok())
         .collect();
     groups.iter().fold(text.to_vec(), |text, group| {
-        let Some(members) = field(&text, group, MEMBERS).filter(|m| names(m).any(|n| n == member)) else {
-            return text;
-        };
-        let left: Vec<&str> = names(&members).filter(|m| *m != member).collect();
-        with_field(&text, group, MEMBERS, &left.join(",")).unwrap_or(text)
+        without_member_of(&text, group, member)
     })
+}
+
+/// The text of a `group` (or `gshadow`) with `member` not in the list of this group.
+#[must_use]
+pub fn without_member_of(text: &[u8], group: &str, member: &str) -> Vec<u8> {
+    let members = field(text, group, MEMBERS).filter(|m| names(m).any(|n| n == member));
+    let left = members.and_then(|members| {
+        let left: Vec<&str> = names(&members).filter(|m| *m != member).collect();
+        with_field(text, group, MEMBERS, &left.join(","))
+    });
+    left.unwrap_or_else(|| text.to_vec())
 }
 
 /// A line of FreeBSD's `master.passwd`, with its line end. `change` is when the password has to be changed, in seconds

@@ -18,6 +18,7 @@ mod users;
 pub use build::{LineError, group_line, passwd_line, shadow_line_locked, valid_name};
 pub use edit::{
     field, master_line, shadow_line, with_field, with_line, with_member, without_entry, without_member,
+    without_member_of,
 };
 pub use file::{Group, GroupFile, Layout, Problem, ProblemKind, User, UserFile};
 pub use spec::{Identity, ResolveError, SpecError, UserSpec};

@@ -125,7 +125,8 @@ pub struct HookRequest {
     /// the next that is free.
     #[serde(default)]
     pub duplicate: bool,
-    /// For the event `rename`: the name that the jail is going to have. `jail` still bears the old one.
+    /// For the event `rename`, and for `config` in the same command: the name that the jail is going to have. `jail` still
+    /// bears the old one.
     #[serde(default)]
     pub new_name: Option<String>,
     /// Where.

@@ -3,7 +3,7 @@
 use qjail_fs::Kind;
 use qjail_passwd::{
     Group, GroupFile, Layout, User, UserFile, field, group_line, master_line, passwd_line, shadow_line,
-    with_field, with_line, with_member, without_entry, without_member,
+    with_field, with_line, with_member, without_entry, without_member, without_member_of,
 };
 use qjail_plugin_api::PluginError;
 
@@ -32,12 +32,13 @@ pub(crate) enum System {
     Linux,
 }
 
-/// Makes the account or brings it up to the order. Returns it.
-pub(crate) fn ensure(tree: &mut Tree, order: &On, system: System) -> Result<User, PluginError> {
+/// Makes the account or brings it up to the order. Tells whether it is new.
+pub(crate) fn ensure(tree: &mut Tree, order: &On, system: System) -> Result<bool, PluginError> {
     let users = users(tree, system)?;
     let there = users.iter().find(|u| u.name == order.user).cloned();
     let home_base = home_base(tree)?;
     let home = format!("{home_base}/{}", order.user);
+    let new = there.is_none();
     let user = match there {
         Some(user) => {
             check_existing(&user)?;
@@ -62,7 +63,7 @@ pub(crate) fn ensure(tree: &mut Tree, order: &On, system: System) -> Result<User
         }
         add_keys(tree, order, &user, &home)?;
     }
-    Ok(user)
+    Ok(new)
 }
 
 /// Removes an account that qjail has made; one whose comment was changed is somebody's own by now.
@@ -99,8 +100,9 @@ pub(crate) fn remove(tree: &mut Tree, name: &str, system: System) -> Result<(), 
     Ok(())
 }
 
-/// The group whose members may become root, made where there is none. Linux only.
-pub(crate) fn admin_group(tree: &mut Tree, user: &str) -> Result<String, PluginError> {
+/// Puts the user into the group whose members may become root, made where there is none; its name, and whether the user was
+/// not in it before. Linux only.
+pub(crate) fn admin_group(tree: &mut Tree, user: &str) -> Result<(String, bool), PluginError> {
     let text = tree.need("etc/group")?;
     let groups = GroupFile::parse(&text);
     let known = ADMINS
@@ -122,13 +124,24 @@ pub(crate) fn admin_group(tree: &mut Tree, user: &str) -> Result<String, PluginE
     };
     let with = with_member(&text, name, user)
         .ok_or_else(|| PluginError::new(format!("{user} can not be put into the group {name}")))?;
+    let joins = with != text;
     tree.write("etc/group", with)?;
     if let Some(shadow) = tree.read("etc/gshadow")?
         && let Some(with) = with_member(&shadow, name, user)
     {
         tree.write("etc/gshadow", with)?;
     }
-    Ok(name.to_owned())
+    Ok((name.to_owned(), joins))
+}
+
+/// Takes the user out of a group.
+pub(crate) fn leave_group(tree: &mut Tree, user: &str, group: &str) -> Result<(), PluginError> {
+    for file in ["etc/group", "etc/gshadow"] {
+        if let Some(text) = tree.read(file)? {
+            tree.write(file, without_member_of(&text, group, user))?;
+        }
+    }
+    Ok(())
 }
 
 /// The account of root as its password field tells: FreeBSD's su(1) asks for root's password.

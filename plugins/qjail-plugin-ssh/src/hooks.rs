@@ -28,6 +28,9 @@ pub(crate) fn system(os: &str) -> System {
 pub(crate) fn validate(request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
     let (wish, mut objections) = wish(request);
     let kept = Kept::of(request);
+    if wish != Wish::Nothing {
+        objections.extend(missing(request));
+    }
     let stays_on = wish == Wish::Nothing && request.event == Event::Config && !kept.users.is_empty();
     if matches!(wish, Wish::On { .. }) || stays_on {
         objections.extend(shares_network(request));
@@ -47,7 +50,7 @@ pub(crate) fn validate(request: &HookRequest) -> Result<Vec<Objection>, PluginEr
         },
         Wish::Off => match there(request) {
             None => return Ok(Vec::new()),
-            Some(mut tree) => setup::off(&mut tree, &Off { users: kept.users }, system(&request.context.os)),
+            Some(mut tree) => setup::off(&mut tree, &order_off(&kept), system(&request.context.os)),
         },
     };
     Ok(tried
@@ -58,6 +61,23 @@ pub(crate) fn validate(request: &HookRequest) -> Result<Vec<Objection>, PluginEr
         })
         .into_iter()
         .collect())
+}
+
+/// What speaks against a jail whose directory somebody took away.
+fn missing(request: &HookRequest) -> Option<Objection> {
+    let root = format!("{}/{}", request.context.jails_dir, request.jail.name);
+    if request.event == Event::Create || Path::new(&root).symlink_metadata().is_ok() {
+        return None;
+    }
+    let message = format!("ssh of {}: its directory {root} is missing", request.jail.name);
+    Some(Objection::new(message).hint("move it back there; qjail delete removes what is left of the jail"))
+}
+
+fn order_off(kept: &Kept) -> Off {
+    Off {
+        users: kept.users.clone(),
+        joined: kept.joined.clone(),
+    }
 }
 
 /// The jail's files, or for a new jail those of the template; none where they can not be looked at yet.
@@ -143,8 +163,11 @@ fn on(request: &HookRequest, user: &str, keys: &[String], random: bool) -> Resul
     let mut files = Vec::new();
     let mut warnings = Vec::new();
     let mut new_account = true;
+    let mut joined = kept.joined;
     if let Some(mut tree) = there(request) {
-        warnings = setup::on(&mut tree, &order, system(&context.os))?;
+        let done = setup::on(&mut tree, &order, system(&context.os))?;
+        warnings = done.warnings;
+        joined.extend(done.joined.map(|group| (user.to_owned(), group)));
         if request.event == Event::Config {
             (files, order.made) = (tree.changed(), tree.made());
             new_account = files.iter().any(|f| f == "etc/passwd");
@@ -170,6 +193,7 @@ fn on(request: &HookRequest, user: &str, keys: &[String], random: bool) -> Resul
         keep: Some(
             Kept {
                 users,
+                joined,
                 pending: context.os == "freebsd",
             }
             .to_map(),
@@ -196,7 +220,7 @@ fn told(user: &str, password: &Password, secret: &str, dry_run: bool, new: bool)
 fn off(request: &HookRequest) -> Result<Plan, PluginError> {
     let name = &request.jail.name;
     let kept = Kept::of(request);
-    let order = Off { users: kept.users };
+    let order = order_off(&kept);
     let mut files = Vec::new();
     if let Some(mut tree) = there(request) {
         setup::off(&mut tree, &order, system(&request.context.os))?;
@@ -213,8 +237,8 @@ fn off(request: &HookRequest) -> Result<Plan, PluginError> {
     Ok(Plan {
         keep: Some(
             Kept {
-                users: Vec::new(),
                 pending: rebuild,
+                ..Kept::default()
             }
             .to_map(),
         ),

@@ -1,5 +1,7 @@
 //! What is to be done with a jail, as the data of a step.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The word for the step that switches ssh on.
@@ -42,6 +44,9 @@ pub(crate) struct On {
 /// Switch ssh off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Off {
-    /// The users that were made for it.
+    /// The users that it was switched on for.
     pub(crate) users: Vec<String>,
+    /// Those that were there before, and the group that each was put into.
+    #[serde(default)]
+    pub(crate) joined: BTreeMap<String, String>,
 }

@@ -14,8 +14,17 @@ const PAM_SU: &str = "etc/pam.d/su";
 const SUDOERS: &str = "etc/sudoers";
 const OUR_SUDOERS: &str = "etc/sudoers.d/qjail-ssh";
 
-/// Switches ssh on. Returns what the user should know.
-pub(crate) fn on(tree: &mut Tree, order: &On, system: System) -> Result<Vec<String>, PluginError> {
+/// What switching ssh on has come to.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+    /// The group that an account which was there before has been put into.
+    pub(crate) joined: Option<String>,
+}
+
+/// Switches ssh on.
+pub(crate) fn on(tree: &mut Tree, order: &On, system: System) -> Result<Done, PluginError> {
     if tree.kind("etc/ssh")?.is_none() || tree.read(SSHD_CONFIG)?.is_none() {
         let hint = match system {
             System::Linux => "install an OpenSSH server in the base (Debian: openssh-server), or in the jail",
@@ -29,10 +38,19 @@ pub(crate) fn on(tree: &mut Tree, order: &On, system: System) -> Result<Vec<Stri
     if order.fresh {
         drop_host_keys(tree)?;
     }
-    account::ensure(tree, order, system)?;
+    let new = account::ensure(tree, order, system)?;
     match system {
-        System::FreeBsd => freebsd_root(tree, order),
-        System::Linux => linux_root(tree, order),
+        System::FreeBsd => Ok(Done {
+            warnings: freebsd_root(tree, order)?,
+            joined: None,
+        }),
+        System::Linux => {
+            let (group, joins) = account::admin_group(tree, &order.user)?;
+            Ok(Done {
+                warnings: linux_root(tree, order, &group)?,
+                joined: Some(group).filter(|_| joins && !new),
+            })
+        }
     }
 }
 
@@ -47,10 +65,13 @@ pub(crate) fn off(tree: &mut Tree, order: &Off, system: System) -> Result<(), Pl
         }
     }
     tree.remove(OUR_SUDOERS)?;
-    order
-        .users
-        .iter()
-        .try_for_each(|user| account::remove(tree, user, system))
+    for user in &order.users {
+        account::remove(tree, user, system)?;
+        if let Some(group) = order.joined.get(user) {
+            account::leave_group(tree, user, group)?;
+        }
+    }
+    Ok(())
 }
 
 /// Keys of the template, of a flavor or of an archive are not only this jail's.
@@ -75,9 +96,8 @@ fn freebsd_root(tree: &mut Tree, order: &On) -> Result<Vec<String>, PluginError>
 }
 
 /// sudo where the base has it, and su(1) for the group where that asks PAM: root has no password that it could ask for.
-fn linux_root(tree: &mut Tree, order: &On) -> Result<Vec<String>, PluginError> {
+fn linux_root(tree: &mut Tree, order: &On, group: &str) -> Result<Vec<String>, PluginError> {
     let user = &order.user;
-    let group = account::admin_group(tree, user)?;
     if tree.read(SUDOERS)?.is_some() {
         let how = if order.password == Password::None {
             "NOPASSWD: ALL"
@@ -96,7 +116,7 @@ fn linux_root(tree: &mut Tree, order: &On) -> Result<Vec<String>, PluginError> {
         return Ok(Vec::new());
     }
     if tree.read(PAM_SU)?.is_some() {
-        edit(tree, PAM_SU, |t| text::trust_group(t, &group))?;
+        edit(tree, PAM_SU, |t| text::trust_group(t, group))?;
         return Ok(Vec::new());
     }
     Ok(vec![format!(

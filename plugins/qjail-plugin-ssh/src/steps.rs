@@ -19,7 +19,7 @@ pub(crate) fn run(host: &Host<'_>, request: &StepRequest) -> Result<(), PluginEr
     match request.op.as_str() {
         ON => {
             let order: On = data(request)?;
-            let warnings = setup::on(&mut tree, &order, system)?;
+            let warnings = setup::on(&mut tree, &order, system)?.warnings;
             if order.fresh {
                 warnings.iter().for_each(|w| host.log(LogLevel::Debug, w));
             }
@@ -35,7 +35,11 @@ pub(crate) fn undo(request: &StepRequest) -> Result<(), PluginError> {
     match request.op.as_str() {
         ON => {
             let order: On = data(request)?;
-            let root = Root::open(Path::new(root(request)?)).map_err(PluginError::new)?;
+            let root = match Root::open(Path::new(root(request)?)) {
+                // Somebody took the jail's directory away: nothing is left to undo.
+                Err(e) if e.is_not_found() => return Ok(()),
+                root => root.map_err(PluginError::new)?,
+            };
             order.made.iter().rev().try_for_each(|dir| {
                 let dir = rel(dir)?;
                 if root.metadata(&dir).map_err(PluginError::new)?.is_some() {

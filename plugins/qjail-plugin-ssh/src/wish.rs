@@ -15,6 +15,9 @@ pub(crate) struct Kept {
     /// The users that ssh was switched on for, the newest last; empty where it is off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) users: Vec<String>,
+    /// Users that were there before, and the group in which each may become root since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) joined: BTreeMap<String, String>,
     /// FreeBSD: the user database has to be rebuilt inside the jail at its next start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pending: bool,
@@ -69,7 +72,7 @@ pub(crate) fn wish(request: &HookRequest) -> (Wish, Vec<Objection>) {
     let user = given
         .map(str::to_owned)
         .or_else(|| kept.users.last().cloned())
-        .unwrap_or_else(|| request.jail.name.clone());
+        .unwrap_or_else(|| request.new_name.as_ref().unwrap_or(&request.jail.name).clone());
     objections.extend(bad_user(&user, given.is_some()));
     let mut keys = Vec::new();
     for file in files {

@@ -311,7 +311,7 @@ impl Engine {
             gather(self, &question, objections)
         };
         let name_then = request.new_name(name).unwrap_or(name);
-        let mut gathered = ask(Event::Config, definition, None, objections)?;
+        let mut gathered = ask(Event::Config, definition, request.new_name(name), objections)?;
         self.check_changes(name_then, definition, &gathered)?;
         apply(definition, &gathered);
         if let Some(new) = request.new_name(name) {

@@ -14,6 +14,7 @@ impl Engine {
     /// When it could not even be tried.
     pub fn enter(&self, name: &JailName, spec: &ExecSpec) -> Result<i32> {
         self.require(Need::Jails)?;
+        self.definition_in_zone(name, false)?;
         let definition = self.definition(name)?;
         let places = self.places(definition.zone.as_ref(), Some(name.to_string()));
         self.require_own(name, &places)?;
