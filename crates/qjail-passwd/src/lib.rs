@@ -1,7 +1,8 @@
-//! Users and groups below a root, as text: `passwd`, `master.passwd`, `group` and lines of `shadow`.
+//! Users, groups and login classes below a root, as text: `passwd`, `master.passwd`, `group`, `login.conf` and lines of `shadow`.
 //!
 //! [`UserFile`] and [`GroupFile`] read the bytes of those files and give the same bytes back; [`Users`] answers
-//! questions about both together; [`UserSpec`] is what `exec -u` takes. Builders make new lines.
+//! questions about both together; [`UserSpec`] is what `exec -u` takes; [`LoginConf`] tells what a login class of FreeBSD
+//! sets. Builders make new lines.
 //!
 //! # Limits
 //! It does not read or write files: the caller does, through `qjail-fs`. It does not ask NIS, LDAP or nsswitch: `+`
@@ -10,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod capability;
 mod edit;
 mod file;
+mod login_class;
 mod spec;
 mod users;
 
@@ -21,5 +24,6 @@ pub use edit::{
     without_member_of,
 };
 pub use file::{Group, GroupFile, Layout, Problem, ProblemKind, User, UserFile};
+pub use login_class::{Amount, Limit, LoginClass, LoginConf, Resource};
 pub use spec::{Identity, ResolveError, SpecError, UserSpec};
 pub use users::Users;

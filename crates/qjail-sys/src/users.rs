@@ -48,7 +48,7 @@ fn superuser(users: &Users) -> Identity {
 }
 
 /// The bytes of one of the jail's files; none where it is missing.
-fn read(name: &str, root: &Root, file: &str) -> Result<Vec<u8>> {
+pub(crate) fn read(name: &str, root: &Root, file: &str) -> Result<Vec<u8>> {
     let fail = |e: String| SysError::new(format!("read {file} of {name}"), e);
     let path = RelPath::new(file).map_err(|e| fail(e.to_string()))?;
     match root.read(&path, LONGEST) {

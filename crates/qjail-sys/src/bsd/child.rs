@@ -83,6 +83,7 @@ fn command(
     let (uid, gid, mut groups) = (plan.uid, plan.gid, plan.groups);
     // initgroups(3) of FreeBSD: the first is the effective one.
     groups.insert(0, gid);
+    let bounds = plan.bounds;
     let mut command = Command::new(&plan.program);
     command.args(&plan.args).env_clear().envs(plan.env);
     if let Some(arg0) = plan.arg0 {
@@ -94,7 +95,8 @@ fn command(
         }
         step(Step::Descriptors, close_on_exec())?;
         step(Step::Attach, attach())?;
-        // While still root: what follows is for root only.
+        // While still root: what follows is for root only. Not before: the jail's files shall not ask for what the jail may not have.
+        bounds.set();
         // SAFETY: so many numbers, which live as long as the closure.
         let grouped = unsafe { libc::setgroups(groups.len() as _, groups.as_ptr()) };
         step(Step::Groups, check(grouped))?;
@@ -169,9 +171,12 @@ fn change_directory(dirs: &[CString]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::enter::{NotRun, not_run, status};
+    use super::super::login_class::{Bounds, Rlimit};
     use super::*;
     use std::fs::File;
     use std::os::fd::AsRawFd;
+
+    use qjail_passwd::Amount;
 
     fn plan(script: &str) -> Enter {
         Enter {
@@ -183,6 +188,7 @@ mod tests {
             uid: 12345,
             gid: 23456,
             groups: vec![34567],
+            bounds: Bounds::default(),
         }
     }
 
@@ -210,6 +216,67 @@ mod tests {
             || Ok(()),
         );
         assert_eq!(text, "12345\n23456\n23456 34567\n/tmp\n-sh\nnone\n");
+    }
+
+    /// By the numbers of the system that the test runs on.
+    fn rlimit(resource: impl TryInto<i32>, soft: Option<Amount>, hard: Option<Amount>) -> Rlimit {
+        Rlimit {
+            resource: resource.try_into().ok().unwrap(),
+            soft,
+            hard,
+        }
+    }
+
+    #[test]
+    fn limits_priority_and_umask_of_a_class() {
+        let exactly = |n| Some(Amount::Exactly(n));
+        let limits = || {
+            vec![
+                rlimit(libc::RLIMIT_NOFILE, exactly(50), exactly(60)),
+                // Above the hard limit: that one holds.
+                rlimit(libc::RLIMIT_FSIZE, exactly(1 << 20), exactly(4096)),
+                rlimit(libc::RLIMIT_CORE, exactly(0), Some(Amount::Unlimited)),
+                rlimit(libc::RLIMIT_CPU, None, exactly(1000)),
+                // One that the kernel does not know takes nothing from the others.
+                rlimit(15i32, exactly(1), exactly(1)),
+                rlimit(libc::RLIMIT_STACK, exactly(1 << 20), None),
+            ]
+        };
+        let bound = |script: &str, nice| Enter {
+            bounds: Bounds {
+                limits: limits(),
+                nice,
+                umask: Some(0o027),
+            },
+            ..plan(script)
+        };
+        // A nice value below 0 is root's to set: the user of the command is not there yet.
+        let script = "ulimit -Sn; ulimit -Hn; ulimit -Sf; ulimit -Sc; ulimit -Hc; ulimit -Ht; ulimit -Ss; umask; nice; id -u";
+        assert_eq!(
+            said(bound(script, Some(-5)), || Ok(())),
+            "50\n60\n8\n0\nunlimited\n1000\n1024\n0027\n-5\n12345\n"
+        );
+        // What is not set stays as it is when the jail is entered.
+        let lowered = || {
+            rlimit(
+                libc::RLIMIT_NOFILE,
+                Some(Amount::Exactly(20)),
+                Some(Amount::Exactly(20)),
+            )
+            .set();
+            Ok(())
+        };
+        let mut half = bound("ulimit -Sn; ulimit -Hn; nice", None);
+        half.bounds.limits = vec![rlimit(libc::RLIMIT_NOFILE, exactly(15), None)];
+        assert_eq!(
+            said(half, lowered),
+            format!("15\n20\n{}\n", nice_of_this_process())
+        );
+    }
+
+    fn nice_of_this_process() -> String {
+        let said = Command::new("nice").output().unwrap().stdout;
+        String::from_utf8_lossy(&said).trim().to_owned()
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What is run in a jail for an [`ExecSpec`], and what its failures mean.
 
-use qjail_passwd::Identity;
+use qjail_passwd::{Identity, LoginClass, User};
 
+use super::login_class::Bounds;
 use crate::{ExecSpec, Result, SysError};
 
 /// login(1), of the jail.
 const LOGIN: &str = "/usr/bin/login";
-/// The path of login.conf(5)'s class `default`.
+/// `_PATH_STDPATH` of paths.h, where the class has no path.
 const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin";
 const SHELL: &str = "/bin/sh";
 
@@ -24,68 +25,80 @@ pub(crate) struct Enter {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
+    /// Limits, priority and umask.
+    pub(crate) bounds: Bounds,
 }
 
-/// Plans `exec` and `console`.
+/// Plans `exec` and `console`; `class` is that of the user, and not asked for where login(1) sees to it.
 ///
 /// # Errors
-/// No command, and no login.
-pub(crate) fn plan(name: &str, who: Identity, spec: &ExecSpec) -> Result<Enter> {
+/// No command, and no login; those of `class`.
+pub(crate) fn plan(
+    name: &str,
+    who: Identity,
+    spec: &ExecSpec,
+    class: impl FnOnce(&Identity) -> Result<LoginClass>,
+) -> Result<Enter> {
+    if let Some(user) = of_login(&who, spec) {
+        return Ok(login(user, spec));
+    }
+    let class = class(&who)?;
     match (spec.argv.split_first(), spec.login) {
         (None, false) => Err(SysError::new(
             format!("run a command in {name}"),
             "no command is given",
         )),
-        (None, true) => Ok(login(who, spec)),
-        (Some((program, args)), _) => {
-            let (env, dirs) = (environment(&who, spec), directories(&who, spec));
-            let (uid, gid, groups) = (who.uid, who.gid, who.groups);
-            let (program, args) = (program.clone(), args.to_vec());
-            Ok(Enter {
-                program,
-                arg0: None,
-                args,
-                env,
-                dirs,
-                uid,
-                gid,
-                groups,
-            })
+        (None, true) => {
+            let shell = shell(&who).to_owned();
+            let arg0 = format!("-{}", shell.rsplit('/').next().unwrap_or(&shell));
+            Ok(process(shell, Some(arg0), Vec::new(), who, spec, &class))
         }
+        (Some((program, args)), _) => Ok(process(program.clone(), None, args.to_vec(), who, spec, &class)),
     }
 }
 
-/// login(1) knows the login class, messages and accounting of the jail; it needs a name, and asks for no password. A
-/// user with another group, a number without a name or another directory gets the shell at once.
-fn login(who: Identity, spec: &ExecSpec) -> Enter {
-    let by_name = spec.user.as_deref().is_none_or(|u| !u.contains(':')) && spec.dir.is_none();
-    if let Some(user) = who.user.as_ref().filter(|_| by_name) {
-        let args = ["-p", "-f", &user.name].map(str::to_owned).to_vec();
-        let dirs = vec!["/".to_owned()];
-        let env = spec.env.clone();
-        return Enter {
-            program: LOGIN.to_owned(),
-            arg0: None,
-            args,
-            env,
-            dirs,
-            uid: 0,
-            gid: 0,
-            groups: Vec::new(),
-        };
-    }
-    let shell = shell(&who).to_owned();
-    let arg0 = Some(format!("-{}", shell.rsplit('/').next().unwrap_or(&shell)));
-    let (env, dirs) = (environment(&who, spec), directories(&who, spec));
+fn process(
+    program: String,
+    arg0: Option<String>,
+    args: Vec<String>,
+    who: Identity,
+    spec: &ExecSpec,
+    class: &LoginClass,
+) -> Enter {
     Enter {
-        program: shell,
+        program,
         arg0,
-        args: Vec::new(),
-        env,
-        dirs,
+        args,
+        env: environment(&who, spec, class),
+        dirs: directories(&who, spec),
         uid: who.uid,
         gid: who.gid,
         groups: who.groups,
+        bounds: Bounds::of(class),
+    }
+}
+
+/// The user that login(1) logs in. It needs a name: a user with another group, a number without a name or another directory gets the
+/// shell at once.
+fn of_login<'a>(who: &'a Identity, spec: &ExecSpec) -> Option<&'a User> {
+    let by_name = spec.user.as_deref().is_none_or(|u| !u.contains(':')) && spec.dir.is_none();
+    who.user
+        .as_ref()
+        .filter(|_| spec.login && spec.argv.is_empty() && by_name)
+}
+
+/// login(1) knows the login class, messages and accounting of the jail; it asks for no password.
+fn login(user: &User, spec: &ExecSpec) -> Enter {
+    Enter {
+        program: LOGIN.to_owned(),
+        arg0: None,
+        args: ["-p", "-f", &user.name].map(str::to_owned).into(),
+        env: spec.env.clone(),
+        dirs: vec!["/".to_owned()],
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+        bounds: Bounds::default(),
     }
 }
 
@@ -105,31 +118,35 @@ fn home(who: &Identity) -> &str {
         .unwrap_or("/")
 }
 
-/// What setusercontext(3) sets for the class `default`, less what needs the jail's login.conf(5).
-fn environment(who: &Identity, spec: &ExecSpec) -> Vec<(String, String)> {
+/// What the class sets, as setusercontext(3) does it; then who the user is, then what the caller wants.
+fn environment(who: &Identity, spec: &ExecSpec, class: &LoginClass) -> Vec<(String, String)> {
     let name = who
         .user
         .as_ref()
         .map_or_else(|| who.uid.to_string(), |u| u.name.clone());
-    let mut env: Vec<(String, String)> = [
-        ("PATH", PATH),
+    let mut env = vec![("PATH".to_owned(), PATH.to_owned())];
+    if spec.login {
+        set(&mut env, "MAIL", &format!("/var/mail/{name}"));
+    }
+    for (key, value) in class.environment(&name, home(who)) {
+        set(&mut env, &key, &value);
+    }
+    let user = [
         ("HOME", home(who)),
         ("SHELL", shell(who)),
         ("USER", &name),
         ("LOGNAME", &name),
-        ("BLOCKSIZE", "K"),
-        ("LANG", "C.UTF-8"),
-    ]
-    .map(|(k, v)| (k.to_owned(), v.to_owned()))
-    .into();
-    if spec.login {
-        env.push(("MAIL".to_owned(), format!("/var/mail/{name}")));
-    }
-    for (key, value) in &spec.env {
-        env.retain(|(k, _)| k != key);
-        env.push((key.clone(), value.clone()));
+    ];
+    let given = spec.env.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    for (key, value) in user.into_iter().chain(given) {
+        set(&mut env, key, value);
     }
     env
+}
+
+fn set(env: &mut Vec<(String, String)>, key: &str, value: &str) {
+    env.retain(|(k, _)| k != key);
+    env.push((key.to_owned(), value.to_owned()));
 }
 
 fn directories(who: &Identity, spec: &ExecSpec) -> Vec<String> {
@@ -205,7 +222,7 @@ pub(crate) fn status(status: std::process::ExitStatus) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qjail_passwd::{GroupFile, Layout, UserFile, Users};
+    use qjail_passwd::{GroupFile, Layout, LoginConf, UserFile, Users};
 
     fn who(name: Option<&str>) -> Identity {
         let passwd = b"root:*:0:0::/root:/bin/csh\ntom:*:1001:1001::/home/tom:\n";
@@ -228,7 +245,12 @@ mod tests {
             login,
             ..ExecSpec::default()
         };
-        plan("jail1", who(user), &spec).unwrap()
+        plan("jail1", who(user), &spec, |_| Ok(LoginClass::default())).unwrap()
+    }
+
+    fn small(_: &Identity) -> Result<LoginClass> {
+        let conf = b"small:path=~/bin /bin:openfiles=50:umask=077:priority=4:mail@:lang=de_DE.UTF-8:setenv=HOME=/x,EDITOR=vi,TERM=dumb:\n";
+        Ok(LoginConf::parse(conf).class("small", 1001))
     }
 
     #[test]
@@ -262,11 +284,12 @@ mod tests {
             dir: Some("/tmp".into()),
             ..ExecSpec::default()
         };
-        let root = plan("jail1", who(None), &spec).unwrap();
+        let root = plan("jail1", who(None), &spec, small).unwrap();
         assert_eq!(
             (root.arg0.as_deref(), root.dirs),
             (Some("-csh"), vec!["/tmp".to_owned()])
         );
+        assert_eq!((root.bounds.nice, root.bounds.umask), (Some(4), Some(0o077)));
     }
 
     #[test]
@@ -280,12 +303,12 @@ mod tests {
         let env: Vec<String> = run.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let expected = [
             &format!("PATH={PATH}"),
+            "BLOCKSIZE=K",
+            "LANG=C.UTF-8",
             "HOME=/home/tom",
             "SHELL=/bin/sh",
             "USER=tom",
             "LOGNAME=tom",
-            "BLOCKSIZE=K",
-            "LANG=C.UTF-8",
             "TERM=xterm",
         ];
         assert_eq!(env, expected);
@@ -293,11 +316,48 @@ mod tests {
         assert_eq!(login.dirs, ["/home/tom", "/"]);
         assert!(login.env.contains(&("MAIL".into(), "/var/mail/tom".into())));
         assert!(
-            plan("jail1", who(None), &ExecSpec::default())
+            plan("jail1", who(None), &ExecSpec::default(), small)
                 .unwrap_err()
                 .to_string()
                 .contains("no command")
         );
+    }
+
+    #[test]
+    fn a_class_stands_between_the_defaults_and_what_is_asked_for() {
+        let spec = ExecSpec {
+            argv: vec!["id".into()],
+            env: vec![("TERM".into(), "xterm".into())],
+            login: true,
+            ..ExecSpec::default()
+        };
+        let run = plan("jail1", who(Some("tom")), &spec, small).unwrap();
+        let env: Vec<String> = run.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let expected = [
+            "MAIL=/var/mail/tom",
+            "PATH=/home/tom/bin:/bin",
+            "LANG=de_DE.UTF-8",
+            "EDITOR=vi",
+            "HOME=/home/tom",
+            "SHELL=/bin/sh",
+            "USER=tom",
+            "LOGNAME=tom",
+            "TERM=xterm",
+        ];
+        assert_eq!(env, expected);
+        assert_eq!((run.bounds.nice, run.bounds.umask), (Some(4), Some(0o077)));
+        assert_eq!(run.bounds.limits.len(), 1);
+    }
+
+    #[test]
+    fn login_sees_to_the_class_itself() {
+        let spec = ExecSpec {
+            login: true,
+            ..ExecSpec::default()
+        };
+        let broken = |_: &Identity| Err(SysError::new("read etc/login.conf of jail1", "no"));
+        let login = plan("jail1", who(Some("tom")), &spec, broken).unwrap();
+        assert_eq!((login.program.as_str(), login.bounds), (LOGIN, Bounds::default()));
     }
 
     #[test]

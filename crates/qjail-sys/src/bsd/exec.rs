@@ -8,10 +8,12 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use qjail_fs::Root;
+use qjail_passwd::Identity;
 
 use super::child;
 use super::enter::{self, Enter, NotRun};
 use super::host::{Attach, Host};
+use super::login_class;
 use crate::{ExecSpec, Result, SysError, users};
 
 /// jail_attach_jd(2) came with 15.0.
@@ -66,7 +68,8 @@ fn prepare(host: &dyn Host, name: &str, spec: &ExecSpec) -> Result<(Enter, Attac
     }
     let root = Root::open(Path::new(&jail.path)).map_err(|e| SysError::new(format!("enter {name}"), e))?;
     let who = users::identity(name, &root, spec.user.as_deref())?;
-    Ok((enter::plan(name, who, spec)?, attach))
+    let class = |who: &Identity| login_class::read(name, &root, who);
+    Ok((enter::plan(name, who, spec, class)?, attach))
 }
 
 fn ended(name: &str, program: &str, done: io::Result<ExitStatus>) -> Result<i32> {

@@ -3,7 +3,8 @@
 //! Nothing here calls the kernel by itself, so that it compiles and is tested on every system: command lines
 //! and files are compared with `golden/freebsd`, parsers read what FreeBSD 13.2 said (`fixtures/freebsd-13.2`).
 //! [`engine`] decides what is done when, on whatever [`host::Host`] it is given: `crate::freebsd` is the machine that the
-//! program runs on, `crate::rehearsal` one in memory. [`command`], [`child`] and [`relay`] do act, in ways that both systems share.
+//! program runs on, `crate::rehearsal` one in memory. [`command`], [`child`], [`login_class`] and [`relay`] do
+//! act, in ways that both systems share.
 
 pub(crate) mod bridge;
 pub(crate) mod child;
@@ -18,6 +19,7 @@ pub(crate) mod image;
 pub(crate) mod jailparam;
 pub(crate) mod lasting;
 pub(crate) mod life;
+pub(crate) mod login_class;
 pub(crate) mod modules;
 pub(crate) mod mounts;
 pub(crate) mod needs;

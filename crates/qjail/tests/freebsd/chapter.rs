@@ -89,6 +89,37 @@ fn a_command_in_a_jail() {
     host.check("exec.txt");
 }
 
+/// Limits of a login class do not get lost because the jail's login.conf is a trap; login(1) reads it itself.
+#[test]
+fn a_login_class_that_can_not_be_trusted() {
+    let mut host = Host::ready();
+    host.ok(&["create", "-n", "lo1", "-4", "192.168.1.2", "jail2"]);
+    host.ok(&["start", "jail2"]);
+    let conf = host.path("usr/jails/jail2/etc/login.conf");
+    let command: &[&str] = &["exec", "jail2", "--", "/bin/sh"];
+    std::fs::write(&conf, "default:maxproc=5:\n").unwrap();
+    assert!(
+        host.fails(command)
+            .contains("run /bin/sh in jail2: enter the jail")
+    );
+    std::os::unix::fs::chown(&conf, Some(1001), None).unwrap();
+    let said = host.fails(command);
+    assert!(
+        said.contains("qjail: jail2: read etc/login.conf of jail2: others than root may write to it")
+            && said.contains("hint: qjail console jail2, and there: chown root:wheel /etc/login.conf"),
+        "{said}"
+    );
+    std::fs::rename(&conf, conf.with_extension("real")).unwrap();
+    std::os::unix::fs::symlink("login.real", &conf).unwrap();
+    let said = host.fails(command);
+    assert!(said.contains("read etc/login.conf of jail2: "), "{said}");
+    let said = host.fails(&["console", "jail2"]);
+    assert!(
+        said.contains("run /usr/bin/login in jail2: enter the jail"),
+        "{said}"
+    );
+}
+
 /// One that fails keeps nobody else down, and the end of the command tells of it.
 #[test]
 fn a_boot_with_a_jail_that_fails_goes_on() {
