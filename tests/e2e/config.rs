@@ -393,4 +393,13 @@ fn an_argument_with_control_characters_is_told_on_one_line() {
         "{refused:#?}"
     );
     assert!(!refused.err.contains('\u{1b}'), "{refused:#?}");
+    for args in [
+        &["config", "-4", "1\n2", "a"] as &[&str],
+        &["config", "-w", "x\u{1b}y", "a"],
+        &["li\nst"],
+    ] {
+        let refused = site.qjail(args).refused(2, "qjail: ");
+        assert_eq!(refused.err.lines().count(), 2, "{refused:#?}");
+        assert!(!refused.err.contains('\u{1b}'), "{refused:#?}");
+    }
 }

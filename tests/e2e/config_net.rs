@@ -111,6 +111,73 @@ fn what_create_refuses_config_refuses_and_nothing_changes() {
     end(&site, &second);
 }
 
+/// What can not be wanted of several jails, or together, changes none of them.
+#[test]
+fn options_that_can_not_go_together() {
+    let (site, second) = site();
+    let _ = site.qjail(&["create", "a"]).ok();
+    let _ = site.qjail(&["create", "b"]).ok();
+    let before = site.picture();
+    for (args, code, says) in [
+        (
+            &["-4", "10.9.9.9", "a", "b"] as &[&str],
+            1,
+            "-4 10.9.9.9: b: several jails can not have one address",
+        ),
+        (
+            &["-y", "--param", "sysvsem=inherit", "a"],
+            2,
+            "--param sysvsem and another option both change sysvsem",
+        ),
+        (
+            &["-y", "--unset", "sysvshm", "a"],
+            2,
+            "--unset sysvshm and another option both change sysvshm",
+        ),
+        (
+            &["-v", "--unset", "vnet", "a"],
+            2,
+            "--unset vnet and another option both change vnet",
+        ),
+        (
+            &["--unset", "allow.raw_sokets", "a"],
+            1,
+            "there is no parameter allow.raw_sokets\nhint: there is allow.raw_sockets",
+        ),
+    ] {
+        let _ = site.qjail(&[&["config"], args].concat()).refused(code, says);
+    }
+    same(&site.picture(), &before, "refused");
+    for (option, first, again) in [
+        (
+            "-y",
+            "Successfully enabled sysvipc for a",
+            "Already set to sysvipc new. a",
+        ),
+        (
+            "-Y",
+            "Successfully disabled sysvipc for a",
+            "Already set to sysvipc disable. a",
+        ),
+        ("-v", "Successfully enabled vnet for a", "Already set to vnet. a"),
+        (
+            "-V",
+            "Successfully disabled vnet for a",
+            "Already set to no vnet. a",
+        ),
+    ] {
+        assert_eq!(
+            site.qjail(&["config", option, "a"]).ok().out,
+            format!("{first}\n")
+        );
+        assert_eq!(
+            site.qjail(&["config", option, "a"]).ok().out,
+            format!("{again}\n")
+        );
+    }
+    end(&site, &second);
+}
+
 #[test]
 fn what_stands_in_the_place_of_hosts_is_not_followed() {
     let (site, second) = site();

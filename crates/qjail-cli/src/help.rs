@@ -98,6 +98,20 @@ pub(crate) fn report(report: &Report, style: Style) {
     }
 }
 
+/// The text of an error, in which what the user gave does not begin lines or control the terminal.
+fn on_lines(error: &clap::Error) -> String {
+    let given = error.context().flat_map(|(_, value)| match value {
+        ContextValue::String(one) => vec![one.clone()],
+        ContextValue::Strings(all) => all.clone(),
+        _ => Vec::new(),
+    });
+    given
+        .filter(|text| text.contains(char::is_control))
+        .fold(error.render().to_string(), |text, given| {
+            text.replace(&given, &given.escape_debug().to_string())
+        })
+}
+
 /// Shows an error of the parser, or the help or version that was asked for; returns the exit status.
 pub(crate) fn clap_error(error: &clap::Error, json: bool) -> u8 {
     match error.kind() {
@@ -111,7 +125,7 @@ pub(crate) fn clap_error(error: &clap::Error, json: bool) -> u8 {
         }
         _ => {}
     }
-    let text = error.render().to_string();
+    let text = on_lines(error);
     let message = text
         .lines()
         .next()

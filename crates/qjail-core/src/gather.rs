@@ -20,6 +20,8 @@ pub(crate) struct Question<'a> {
     pub(crate) definition: &'a Definition,
     pub(crate) options: &'a PluginOptions,
     pub(crate) duplicate: bool,
+    /// The same options are for other jails too.
+    pub(crate) several: bool,
     /// What the jail is going to be called, for `rename`.
     pub(crate) new_name: Option<&'a JailName>,
     pub(crate) places: &'a Places,
@@ -119,6 +121,7 @@ fn request(engine: &Engine, question: &Question<'_>, plugin: &str) -> Result<Hoo
         jail: jail_info(question.name, question.definition, plugin),
         options: question.options.get(plugin).cloned().unwrap_or_default(),
         duplicate: question.duplicate,
+        several: question.several,
         new_name: question.new_name.map(ToString::to_string),
         context: question
             .places

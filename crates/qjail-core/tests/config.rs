@@ -142,8 +142,8 @@ fn request(new: Option<&str>) -> ConfigRequest {
             what: What::Manual(true),
         }],
         rename: new.map(name),
-        restart: false,
         options: PluginOptions::from([("asked".to_owned(), options)]),
+        ..ConfigRequest::default()
     }
 }
 

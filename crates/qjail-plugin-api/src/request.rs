@@ -125,6 +125,9 @@ pub struct HookRequest {
     /// the next that is free.
     #[serde(default)]
     pub duplicate: bool,
+    /// Set for `config` with several jails: a value that only one jail can have (an address) is to be objected to.
+    #[serde(default)]
+    pub several: bool,
     /// For the event `rename`, and for `config` in the same command: the name that the jail is going to have. `jail` still
     /// bears the old one.
     #[serde(default)]

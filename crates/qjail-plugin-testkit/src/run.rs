@@ -175,6 +175,7 @@ impl PluginTest {
             },
             options: Options { values },
             duplicate: false,
+            several: false,
             new_name: None,
             context: self.context(),
         }

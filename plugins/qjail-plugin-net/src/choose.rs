@@ -10,7 +10,7 @@ use crate::start::shares;
 use crate::world::{ADDRESS_PARAMS, Used, World, is_vnet};
 
 /// The word for "a free address of the interface's network".
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 /// The word for "no address".
 pub(crate) const NONE: &str = "none";
 

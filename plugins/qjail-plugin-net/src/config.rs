@@ -3,7 +3,7 @@
 use qjail_plugin_api::model::{AddrSpec, ParamValue};
 use qjail_plugin_api::{HookRequest, Host, JailInfo, Objection, Options, Plan, PluginError, Resolved};
 
-use crate::choose::{Choice, NONE, choose};
+use crate::choose::{AUTO, Choice, NONE, choose};
 use crate::world::{ADDRESS_PARAMS, World, specs};
 use crate::{create, hosts};
 
@@ -22,11 +22,32 @@ pub(crate) fn resolve(host: &Host<'_>, request: &HookRequest) -> Result<Resolved
 pub(crate) fn validate(host: &Host<'_>, request: &HookRequest) -> Result<Vec<Objection>, PluginError> {
     let wished = as_wished(request);
     let mut objections = against_vnet(request, &wished.jail);
+    objections.extend(for_one_jail(request));
+    if !objections.is_empty() {
+        return Ok(objections);
+    }
     if concerns_addresses(host, request, &wished)? {
         let world = World::look(host, &request.context)?;
         objections.extend(choose(&world, &wished)?.objections);
     }
     Ok(objections)
+}
+
+/// An address can not be that of several jails.
+fn for_one_jail(request: &HookRequest) -> Option<Objection> {
+    let given = [("-4", "ip4"), ("-6", "ip6")]
+        .into_iter()
+        .flat_map(|(option, id)| {
+            let texts = request.options.list(id).into_iter();
+            texts.map(move |text| (option, text))
+        });
+    let mut addresses = given.filter(|(_, text)| *text != NONE && *text != AUTO);
+    let (option, text) = addresses.next().filter(|_| request.several)?;
+    let message = format!(
+        "{option} {text}: {}: several jails can not have one address",
+        request.jail.name
+    );
+    Some(Objection::new(message).hint("name one jail, or give `auto`"))
 }
 
 /// The parameters, and the jail's hosts(5) on Linux.

@@ -97,6 +97,16 @@ fn plan(request: &HookRequest, mode: &str) -> Plan {
     let name = &request.jail.name;
     // `disable` is what a jail has without them.
     let value = (mode != "disable").then(|| ParamValue::from(mode));
+    let params = &request.jail.params;
+    if KINDS.iter().all(|kind| params.get(kind) == value.as_ref()) && params.get(OLD).is_none() {
+        return Plan {
+            notes: (request.event == Event::Config)
+                .then(|| format!("Already set to sysvipc {mode}. {name}"))
+                .into_iter()
+                .collect(),
+            ..Plan::default()
+        };
+    }
     let kinds = KINDS.into_iter().map(|kind| (kind.to_owned(), value.clone()));
     let warning = format!(
         "{name} will share all System V objects with the host and with every other such jail: root, and a user of the \

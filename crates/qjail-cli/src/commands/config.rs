@@ -1,6 +1,6 @@
 //! `config`: options to changes, and what was done to lines.
 
-use qjail_core::{Change, ConfigRequest, Configured, Error, What};
+use qjail_core::{Change, ConfigRequest, Configured, Error, Kind, What};
 use qjail_model::{JailName, LimitChange, ParamValue};
 use qjail_plugin_api::Options;
 
@@ -14,7 +14,7 @@ impl Call<'_> {
         if selectors.is_empty() && !self.options.is_on("all") {
             return Err(Error::usage("config: name the jails, or give --all"));
         }
-        let request = self.config_request()?;
+        let mut request = self.config_request()?;
         request.check()?;
         let display = self.options.is_on("display");
         if request.is_empty() != display {
@@ -30,6 +30,7 @@ impl Call<'_> {
             self.engine.recover();
         }
         let (names, errors) = self.engine.select(&selectors);
+        request.several = names.len() > 1 || selectors.len() > 1;
         errors.iter().for_each(|e| self.style.error(e));
         if request.rename.is_some() && (names.len() > 1 || selectors.len() > 1) {
             return Err(
@@ -43,9 +44,14 @@ impl Call<'_> {
             } else {
                 self.engine.config(name, &request).map(|c| self.configured(&c))
             };
-            if let Err(e) = result {
-                failed = true;
-                self.style.error(&e);
+            match result {
+                Ok(()) => {}
+                // It is wrong for every jail.
+                Err(e) if e.kind == Kind::Usage => return Err(e),
+                Err(e) => {
+                    failed = true;
+                    self.style.error(&e);
+                }
             }
         }
         Ok(u8::from(failed))
@@ -83,6 +89,7 @@ impl Call<'_> {
             changes: changes(o)?,
             rename,
             restart: o.is_on("restart"),
+            several: false,
             options: self.plugins.clone(),
         })
     }

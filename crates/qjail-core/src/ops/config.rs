@@ -28,6 +28,8 @@ pub struct ConfigRequest {
     pub rename: Option<JailName>,
     /// Stop it where it runs, and start it again.
     pub restart: bool,
+    /// The same is wanted of other jails too.
+    pub several: bool,
     /// The options of plugins.
     pub options: PluginOptions,
 }
@@ -228,6 +230,7 @@ impl Engine {
         let mut warnings = Vec::new();
         let mut objections = Vec::new();
         for change in &request.changes {
+            objections.extend(against_unset(name, change, old));
             let changed = change.apply(&mut definition);
             messages.push(change.message(name, changed));
             if changed {
@@ -305,6 +308,7 @@ impl Engine {
                 definition,
                 options: &request.options,
                 duplicate: false,
+                several: request.several,
                 new_name,
                 places,
             };
@@ -312,6 +316,7 @@ impl Engine {
         };
         let name_then = request.new_name(name).unwrap_or(name);
         let mut gathered = ask(Event::Config, definition, request.new_name(name), objections)?;
+        check_contradictions(request, definition, &gathered)?;
         self.check_changes(name_then, definition, &gathered)?;
         apply(definition, &gathered);
         if let Some(new) = request.new_name(name) {
@@ -376,6 +381,46 @@ impl Engine {
         };
         self.check_params(name, &gathered.params.iter().filter_map(changed).collect())
     }
+}
+
+/// A name that neither jail(8) nor the jail's definition knows is a mistake.
+fn against_unset(name: &JailName, change: &Change, old: &Definition) -> Option<Error> {
+    let What::Param { key, value: None } = &change.what else {
+        return None;
+    };
+    if known::find(key).is_some() || old.params.get(key).is_some() {
+        return None;
+    }
+    let unknown = Error::new(format!(
+        "config {} {name}: there is no parameter {key}",
+        change.option
+    ));
+    Some(match known::near(key) {
+        Some(near) => unknown.hint(format!("there is {near}")),
+        None => unknown.hint("qjail help params lists them"),
+    })
+}
+
+/// Refuses a parameter that the core's options and those of a plugin give different values. `definition` has the core's.
+fn check_contradictions(request: &ConfigRequest, definition: &Definition, gathered: &Gathered) -> Result<()> {
+    // Without options of its own a plugin only follows what was changed.
+    if request.options.values().all(Options::is_empty) {
+        return Ok(());
+    }
+    let against = |change: &Change| {
+        let differs = |key: &String| {
+            gathered
+                .params
+                .get(key)
+                .is_some_and(|v| v.as_ref() != definition.params.get(key))
+        };
+        let key = change.keys().into_iter().find(differs)?;
+        Some(
+            Error::usage(format!("{} and another option both change {key}", change.option))
+                .hint("give one of them"),
+        )
+    };
+    Error::all(request.changes.iter().filter_map(against).collect()).map_or(Ok(()), Err)
 }
 
 /// Whether `jail` depends on `on`, over others or at once.

@@ -103,6 +103,7 @@ impl Engine {
             definition: &definition,
             options: &request.options,
             duplicate: request.duplicate.is_some(),
+            several: false,
             new_name: None,
             places: &places,
         };
@@ -327,6 +328,7 @@ impl Engine {
             definition: &thin,
             options: &PluginOptions::new(),
             duplicate: false,
+            several: false,
             new_name: None,
             places,
         };

@@ -90,6 +90,7 @@ impl Engine {
             definition,
             options: &PluginOptions::new(),
             duplicate: false,
+            several: false,
             new_name: None,
             places,
         };

@@ -142,6 +142,7 @@ impl Engine {
             definition,
             options: &options,
             duplicate: false,
+            several: false,
             new_name: None,
             places,
         };

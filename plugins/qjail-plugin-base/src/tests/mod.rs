@@ -243,6 +243,7 @@ impl Site {
             jail,
             options: Options::default(),
             duplicate: false,
+            several: false,
             new_name: None,
             context: self.context(),
         };

@@ -117,6 +117,7 @@ impl World {
             jail,
             options: Options { values },
             duplicate: false,
+            several: false,
             new_name: None,
             context,
         }

@@ -117,6 +117,7 @@ impl World {
             },
             options: Options { values: map(options) },
             duplicate: false,
+            several: false,
             new_name: None,
             context: self.context(),
         }
