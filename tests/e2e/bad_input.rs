@@ -99,6 +99,15 @@ fn a_typo_in_a_definition_is_named_and_hurts_no_other_jail() {
         list.err.contains("bad.toml: line 2, column 1") && list.err.contains("manuel"),
         "{list:#?}"
     );
+    // Several parts of these commands look at all definitions.
+    for args in [
+        &["create", "other"] as &[&str],
+        &["config", "-4", "none", "other"],
+        &["delete", "other"],
+    ] {
+        let ran = site.qjail(args).ok();
+        assert_eq!(ran.err.matches("manuel").count(), 1, "{ran:#?}");
+    }
     let _ = site.qjail(&["start", "good"]).ok();
     let bad = site
         .qjail(&["start", "bad"])

@@ -91,6 +91,12 @@ fn switches_and_parameters_are_kept_and_taken_back() {
         "{negated:#?}"
     );
     assert!(definition(&site, "a").contains("\"allow.set_hostname\" = false"));
+    // The default of that one is on.
+    let unset = site.qjail(&["config", "--unset", "allow.set_hostname", "a"]).ok();
+    assert_eq!(
+        unset.out,
+        "Successfully set allow.set_hostname to its default for a\n"
+    );
 }
 
 #[test]

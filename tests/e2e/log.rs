@@ -93,3 +93,27 @@ fn install_switches_the_log_on() {
     let log = site.qjail(&["log"]).ok().out;
     assert!(log.contains("install --from-host -l: ok"), "{log}");
 }
+
+#[test]
+fn update_switches_the_log() {
+    let site = Site::from_host();
+    for (args, says) in [
+        (&["update"] as &[&str], "--log <on|off>"),
+        (&["update", "-l"], "--log"),
+        (&["update", "-l", "yes"], "invalid value 'yes'"),
+    ] {
+        let _ = site.qjail(args).refused(2, says);
+    }
+    assert_eq!(site.qjail(&["update", "-l", "on"]).ok().out, "The log is on.\n");
+    let _ = site.qjail(&["update", "-l", "off", "--dry-run"]).ok();
+    let _ = site.qjail(&["create", "a"]).ok();
+    let _ = site.qjail(&["update", "--log", "off"]).ok();
+    let _ = site.qjail(&["delete", "a"]).ok();
+    let log = site.qjail(&["log"]).ok().out;
+    let said: Vec<&str> = log.lines().filter_map(|l| l.splitn(3, ' ').nth(2)).collect();
+    assert_eq!(
+        said,
+        ["update -l on: ok", "create a: ok", "update --log off: ok"],
+        "{log}"
+    );
+}

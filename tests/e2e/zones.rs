@@ -30,6 +30,10 @@ fn a_zone_has_a_base_and_jails_of_its_own() {
             .refused(2, "zone name");
     }
     same(&site.picture(), &before, "unknown zones");
+    let _ = site
+        .qjail(&["-z", "never", "install", "/nonexistent.txz"])
+        .refused(1, "nonexistent");
+    same(&site.picture(), &before, "a zone that could not be made");
     let _ = site.qjail(&["install", "--from-host", "-z", "web"]).ok();
     let other = site.qjail(&["-z", "wbe", "list"]).refused(1, "Un-known zone");
     assert!(other.err.contains("but web"), "{other:#?}");

@@ -1,5 +1,6 @@
 //! Messages and progress bars on standard error.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -32,6 +33,8 @@ impl Tone {
 /// The terminal, as the operations see it.
 pub(crate) struct Terminal {
     tone: Tone,
+    /// What has been warned of: several parts of a command may look at the same.
+    warned: Mutex<BTreeSet<String>>,
     bar: Mutex<Option<(String, ProgressBar)>>,
 }
 
@@ -39,6 +42,7 @@ impl Terminal {
     pub(crate) fn new(tone: Tone) -> Self {
         Self {
             tone,
+            warned: Mutex::default(),
             bar: Mutex::default(),
         }
     }
@@ -65,7 +69,11 @@ impl Ui for Terminal {
             LogLevel::Info => self.tone.verbose >= 1,
             LogLevel::Debug => self.tone.verbose >= 2,
         };
-        if !shown {
+        let repeated = || {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            !warned.insert(message.to_owned())
+        };
+        if !shown || (level == LogLevel::Warn && repeated()) {
             return;
         }
         if self.tone.json {

@@ -163,14 +163,21 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes the directory of a zone's jails, closed to all but its owner.
+    /// Makes the directory of a zone's jails, closed to all but its owner. Tells whether it is new.
     ///
     /// # Errors
     /// [`Error::Io`] with the directory.
-    pub fn create_zone(&self, zone: &ZoneName) -> Result<()> {
+    pub fn create_zone(&self, zone: &ZoneName) -> Result<bool> {
         let dir = self.jails_dir(Some(zone));
+        let new = !dir.exists();
         make_dir(&dir, PRIVATE)?;
-        close(&dir)
+        close(&dir).map(|()| new)
+    }
+
+    /// Removes the directory of a zone, if nothing is in it.
+    pub fn remove_empty_zone(&self, zone: &ZoneName) {
+        // What is in it keeps it.
+        let _ = fs::remove_dir(self.jails_dir(Some(zone)));
     }
 
     /// The zones that exist: those that definitions name, and those that have a directory. Definitions that can not

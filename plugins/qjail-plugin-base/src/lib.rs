@@ -1,5 +1,5 @@
-//! Bases: the operating system's executables that the jails of a zone share. `install`, `bases`, and the read-only mounts
-//! of each start.
+//! Bases: the operating system's executables that the jails of a zone share. `install`, `update`, `bases`, and the
+//! read-only mounts of each start.
 //!
 //! A base is a directory `.bases/ID` in the zone's directory of jails and is never changed once it is there: `sharedfs` is
 //! what jails see read-only below `/sharedfs`, `template` is what a new jail is a copy of, with links into `/sharedfs`. The
@@ -24,6 +24,7 @@ mod source;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use qjail_plugin_api::{
     ArgSpec, CommandReply, CommandRequest, CommandSpec, Event, Example, HookRequest, HookSpec, Host,
@@ -38,7 +39,9 @@ export_plugin!(qjail_plugin_base, Base);
 impl Plugin for Base {
     fn manifest(&self) -> Manifest {
         Manifest {
-            commands: vec![install_spec(), bases_spec()],
+            commands: vec![install_spec(), update::spec(), bases_spec()],
+            // `install -l` and `update -l`.
+            needs: vec!["log/1".to_owned()],
             // Mounts come before addresses: what the start needs first is asked first.
             hooks: vec![
                 HookSpec {
@@ -75,10 +78,11 @@ impl Plugin for Base {
     fn command(&self, host: &Host<'_>, request: &CommandRequest) -> Result<CommandReply, PluginError> {
         match request.command.first().map(String::as_str) {
             Some("install") => install::command(host, request),
+            Some("update") => update::command(request),
             Some("bases") => bases::command(host, request),
             _ => Err(PluginError::with_code(
                 "unknown-op",
-                "base has the commands install and bases",
+                "base has the commands install, update and bases",
             )),
         }
     }

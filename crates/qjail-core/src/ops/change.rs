@@ -122,12 +122,17 @@ impl Change {
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("Successfully {} {key} for {name}", enabled(*on)),
                 Some(value) => format!("Successfully set {key} to {value} for {name}"),
-                None if is_switch(key) => format!("Successfully disabled {key} for {name}"),
+                None if self.is_off_switch(key) => format!("Successfully disabled {key} for {name}"),
                 None => format!("Successfully set {key} to its default for {name}"),
             },
             What::Depend(names) if names.is_empty() => format!("Successfully removed depend for {name}"),
             What::Depend(names) => format!("Successfully set depend to {} for {name}", names.join(", ")),
         }
+    }
+
+    /// Whether the letter of a switch takes it away. The default that `--unset` leads to may be on.
+    fn is_off_switch(&self, key: &str) -> bool {
+        is_switch(key) && !self.option.starts_with("--unset")
     }
 
     fn state(&self) -> String {
@@ -142,7 +147,7 @@ impl Change {
             What::Param { key, value } => match value {
                 Some(ParamValue::Bool(on)) => format!("{key} {}", on_off(*on)),
                 Some(value) => format!("{key} {value}"),
-                None if is_switch(key) => format!("{key} off"),
+                None if self.is_off_switch(key) => format!("{key} off"),
                 None => format!("{key} default"),
             },
             What::Depend(names) if names.is_empty() => "depend none".to_owned(),

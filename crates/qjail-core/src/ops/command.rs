@@ -51,13 +51,27 @@ impl Engine {
         } else {
             None
         };
-        if let Some(zone) = self
+        let zone = self
             .zone
             .as_ref()
-            .filter(|_| spec.lock.as_deref() == Some("base") && !self.dry_run)
-        {
-            self.layout.create_zone(zone)?;
+            .filter(|_| spec.lock.as_deref() == Some("base") && !self.dry_run);
+        let new = zone.map(|zone| self.layout.create_zone(zone)).transpose()?;
+        let answer = self.ask_and_perform(plugin, spec, words, options, key);
+        if let (Some(zone), Some(true), Err(_)) = (zone, new, &answer) {
+            self.layout.remove_empty_zone(zone);
         }
+        answer
+    }
+
+    /// Under the locks: what the plugin answers, done.
+    fn ask_and_perform(
+        &self,
+        plugin: &str,
+        spec: &CommandSpec,
+        words: &[String],
+        options: &Options,
+        lock: String,
+    ) -> Result<Answer> {
         let places = self.places(self.zone.as_ref(), None);
         let settings = self.settings()?.plugin(plugin);
         let request = CommandRequest {
@@ -76,7 +90,7 @@ impl Engine {
         }
         let plan = Plan {
             title: words.join(" "),
-            lock: key,
+            lock,
             places,
             image: None,
             steps: owned(plugin, reply.plan.steps)?,
