@@ -83,6 +83,42 @@ fn ipv6_works_at_once() {
     );
 }
 
+/// The host's route to elsewhere stays its own: no jail gets the address of its router.
+#[test]
+fn auto_leaves_the_router_alone_and_stays_off_foreign_networks() {
+    let site = Site::from_host();
+    let bridge = site.bridge();
+    let make = format!(
+        "ip link add {bridge} type bridge && ip address add {} dev {bridge}",
+        site.network()
+    );
+    let _ = sh(&make, &site.root).ok();
+    let told = site
+        .qjail(&["create", "-n", &bridge, "-4", "auto", "a"])
+        .refused(1, &format!("what is free on {bridge} is not known"));
+    let hint = "hint: give the address itself, or make a network: qjail net create";
+    assert!(told.err.contains(hint), "{told:?}");
+    let _ = sh(&format!("ip link delete {bridge}"), &site.root).ok();
+
+    let _ = site.qjail(&["net", "create", &bridge, &site.network()]).ok();
+    let router = site.address(2);
+    // Behind every other default route of the host; it goes with the bridge.
+    let route = format!("ip route add default via {router} dev {bridge} metric 999999");
+    let _ = sh(&route, &site.root).ok();
+    let _ = site
+        .qjail(&["create", "-n", &bridge, "-4", &router, "a"])
+        .refused(
+            1,
+            &format!("{router} is the router of the host's default route on {bridge}"),
+        );
+    let _ = site.qjail(&["create", "-n", &bridge, "-4", "auto", "a"]).ok();
+    let list = site.qjail(&["list"]).ok().out;
+    assert!(
+        list.contains(&site.address(3)) && !list.contains(&router),
+        "{list}"
+    );
+}
+
 #[test]
 fn a_missing_bridge_is_made_again_at_start() {
     let site = Site::from_host();

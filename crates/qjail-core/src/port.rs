@@ -60,6 +60,7 @@ impl Port<'_> {
                     .collect(),
                 up: i.up,
                 default_route: i.default_route,
+                gateways: i.gateways,
                 for_jails: i.for_jails,
             })
             .collect())

@@ -1,5 +1,7 @@
 //! What the host does for a plugin while it answers.
 
+use std::net::IpAddr;
+
 use qjail_model::Network;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -49,6 +51,9 @@ pub struct Interface {
     pub up: bool,
     /// Whether the IPv4 default route goes through it.
     pub default_route: bool,
+    /// The routers that default routes through it go to, of both families.
+    #[serde(default)]
+    pub gateways: Vec<IpAddr>,
     /// Whether jails can have addresses on it: a bridge on Linux, any interface on FreeBSD.
     pub for_jails: bool,
 }

@@ -1,6 +1,7 @@
 //! The contract that every system keeps.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,6 +118,9 @@ pub struct Interface {
     pub up: bool,
     /// Whether the IPv4 default route goes through it.
     pub default_route: bool,
+    /// The routers that default routes through it go to, of both families.
+    #[serde(default)]
+    pub gateways: Vec<IpAddr>,
     /// Whether jails can have addresses on it: a bridge on Linux, any interface on FreeBSD.
     pub for_jails: bool,
 }

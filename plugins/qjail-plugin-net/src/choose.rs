@@ -1,11 +1,12 @@
 //! Which addresses a new jail gets, and everything that speaks against them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use qjail_plugin_api::model::{AddrSpec, Family, Network};
 use qjail_plugin_api::{HookRequest, Objection, PluginError};
 
+use crate::row::{first_of, problem, row};
 use crate::start::shares;
 use crate::world::{ADDRESS_PARAMS, Used, World, is_vnet};
 
@@ -220,6 +221,14 @@ impl Work<'_> {
     }
 
     fn auto(&mut self, family: Family, interface: &str) {
+        // On a wire that others are on too, only those know what is free.
+        let own = self.world.freebsd && is_loopback(interface);
+        if !own && !self.world.declared.contains_key(interface) {
+            return self.object(
+                format!("what is free on {interface} is not known: it is no network that qjail keeps"),
+                auto_hint(self.world),
+            );
+        }
         let networks = self.networks(interface, family);
         if networks.is_empty() {
             let message = format!("{interface} has no {family} network to take a free address from");
@@ -291,6 +300,11 @@ impl Work<'_> {
             self.choice.warnings.push(shares(&spec));
             return self.take(spec);
         }
+        // A jail with a network stack of its own can be that router.
+        if let Some(through) = self.world.routed_by(addr).filter(|_| !self.vnet) {
+            let message = format!("{addr} is the router of the host's default route on {through}");
+            return self.object(message, "choose another one".to_owned());
+        }
         let networks = self.networks(interface, spec.family());
         match networks.iter().find(|n| n.contains(addr)) {
             Some(network) => match problem(network, addr) {
@@ -344,7 +358,10 @@ impl Work<'_> {
     }
 
     fn is_free(&self, addr: IpAddr) -> bool {
-        !self.is_chosen(addr) && !self.used.iter().any(|u| u.addr == addr) && self.world.owner(addr).is_none()
+        !self.is_chosen(addr)
+            && !self.used.iter().any(|u| u.addr == addr)
+            && self.world.owner(addr).is_none()
+            && self.world.routed_by(addr).is_none()
     }
 
     /// The lowest free address of a network, not below `from`.
@@ -354,38 +371,6 @@ impl Work<'_> {
             .take_while(|a| network.contains(*a))
             .find(|a| problem(network, *a).is_none() && self.is_free(*a))
     }
-}
-
-/// Why an address is none for a host of the network.
-fn problem(network: &Network, addr: IpAddr) -> Option<&'static str> {
-    // RFC 4291, 2.6.1: the address without a host part is the routers'.
-    if addr.is_ipv6() && network.len < 127 && addr == first_of(network) {
-        return Some("is the address of the network's routers");
-    }
-    network.host_problem(addr)
-}
-
-/// The address without a host part.
-fn first_of(network: &Network) -> IpAddr {
-    match network.addr {
-        IpAddr::V4(a) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(network.len)).unwrap_or(0);
-            Ipv4Addr::from(u32::from(a) & mask).into()
-        }
-        IpAddr::V6(a) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(network.len)).unwrap_or(0);
-            Ipv6Addr::from(u128::from(a) & mask).into()
-        }
-    }
-}
-
-/// An address and those that follow.
-fn row(first: IpAddr) -> impl Iterator<Item = IpAddr> {
-    let next = |a: &IpAddr| match a {
-        IpAddr::V4(a) => u32::from(*a).checked_add(1).map(|n| Ipv4Addr::from(n).into()),
-        IpAddr::V6(a) => u128::from(*a).checked_add(1).map(|n| Ipv6Addr::from(n).into()),
-    };
-    std::iter::successors(Some(first), next)
 }
 
 fn no_interface(world: &World) -> Objection {
@@ -406,6 +391,17 @@ fn networks_hint(world: &World) -> String {
     let names: Vec<&str> = world.declared.keys().map(String::as_str).collect();
     format!(
         "give one of these: {}; or make one with qjail net create",
+        names.join(", ")
+    )
+}
+
+fn auto_hint(world: &World) -> String {
+    let names: Vec<&str> = world.declared.keys().map(String::as_str).collect();
+    if names.is_empty() {
+        return "give the address itself, or make a network: qjail net create lo1 192.168.1.1/28".to_owned();
+    }
+    format!(
+        "give the address itself, or one of these networks: {}",
         names.join(", ")
     )
 }

@@ -16,6 +16,7 @@ mod command;
 mod config;
 mod create;
 mod hosts;
+mod row;
 mod settings;
 mod start;
 #[cfg(test)]
@@ -100,7 +101,9 @@ fn create_options() -> Vec<ArgSpec> {
         "The interface of its addresses [default: FreeBSD: that of the default route; Linux: qjail's only network]",
     );
     let address = |id, letter, family| {
-        let help = format!("Its {family} addresses, each [IF|]ADDR[/LEN] or `auto` for a free one");
+        let help = format!(
+            "Its {family} addresses, each [IF|]ADDR[/LEN] or `auto` for a free one of a network of qjail"
+        );
         ArgSpec::option(id, Some(letter), "ADDR,…", &help)
             .of(ValueKind::Address)
             .delimited(',')

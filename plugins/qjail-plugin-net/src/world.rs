@@ -83,6 +83,12 @@ impl World {
         })
     }
 
+    /// The host's interface whose default route goes to the router with that address.
+    pub(crate) fn routed_by(&self, addr: IpAddr) -> Option<&str> {
+        let found = self.interfaces.iter().find(|i| i.gateways.contains(&addr));
+        found.map(|i| i.name.as_str())
+    }
+
     /// The addresses of all jails but `except`.
     pub(crate) fn used(&self, except: &str) -> Vec<Used> {
         let others = self.jails.iter().filter(|j| j.name != except);

@@ -1,6 +1,7 @@
 //! The contract of [`System`], kept by what a FreeBSD machine offers.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -195,12 +196,21 @@ impl<H: Host> System for Bsd<H> {
 
     fn interfaces(&self) -> Result<Vec<Interface>> {
         let mut all = self.host.interfaces()?;
-        let answer = self
-            .host
-            .run(&Invocation::new(ROUTE, &["-n", "get", "default"]))?;
-        let default = ifconfig::default_route(&answer.stdout);
+        let default = |args: &[&str]| -> Result<_> {
+            let answer = self.host.run(&Invocation::new(ROUTE, args))?;
+            Ok(ifconfig::default_route(&answer.stdout))
+        };
+        let v4 = default(&["-n", "get", "default"])?;
+        // No program is started for an IPv6 that the host does not have.
+        let v6 = match has_ip6(&all) {
+            true => default(&["-n", "get", "-inet6", "default"])?,
+            false => None,
+        };
         for interface in &mut all {
-            interface.default_route = default.as_deref() == Some(interface.name.as_str());
+            let through = |(name, _): &&(String, Option<IpAddr>)| *name == interface.name;
+            interface.default_route = v4.as_ref().is_some_and(|route| through(&route));
+            let routes = v4.iter().chain(&v6).filter(through);
+            interface.gateways = routes.filter_map(|(_, gateway)| *gateway).collect();
         }
         Ok(all)
     }
@@ -234,4 +244,10 @@ impl<H: Host> System for Bsd<H> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether an interface has an IPv6 address that others than its own wire can reach.
+fn has_ip6(all: &[Interface]) -> bool {
+    let mut addresses = all.iter().flat_map(|i| &i.addresses);
+    addresses.any(|n| matches!(n.addr, IpAddr::V6(a) if !a.is_loopback() && !a.is_unicast_link_local()))
 }

@@ -118,6 +118,32 @@ mod tests {
     }
 
     #[test]
+    fn the_class_of_the_jails_user_is_set() {
+        let (host, jail) = (Rehearsal::new(), tempfile::tempdir().unwrap());
+        host.foreign_jail("a", jail.path());
+        host.doors_lead_nowhere();
+        std::fs::create_dir(jail.path().join("etc")).unwrap();
+        for (file, text) in [
+            ("passwd", "tom:*:1001:1001::/home/tom:/bin/sh\n"),
+            ("master.passwd", "tom:*:1001:1001:small:0:0::/home/tom:/bin/sh\n"),
+            (
+                "login.conf",
+                "default:umask=022:\nsmall:\\\n\t:umask=077:priority=6:setenv=EDITOR=~/vi:tc=default:\n",
+            ),
+        ] {
+            std::fs::write(jail.path().join("etc").join(file), text).unwrap();
+        }
+        let as_tom = |script| ExecSpec {
+            user: Some("tom".to_owned()),
+            ..spec(script)
+        };
+        let says = "test \"$(umask) $(nice) $EDITOR\" = '0077 6 /home/tom/vi'";
+        assert_eq!(exec(&host, "a", &as_tom(says)).unwrap(), 0);
+        let other = "test \"$(umask)\" = 0022 && test -z \"$EDITOR\"";
+        assert_eq!(exec(&host, "a", &spec(other)).unwrap(), 0);
+    }
+
+    #[test]
     fn a_command_with_a_log_has_a_limit() {
         let (host, dir) = (host(), tempfile::tempdir().unwrap());
         let log = dir.path().join("log");

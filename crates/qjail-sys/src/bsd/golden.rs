@@ -32,6 +32,7 @@ pub(crate) fn interfaces() -> Vec<Interface> {
         addresses: vec![address.parse().unwrap()],
         up: true,
         default_route: name == "em0",
+        gateways: Vec::new(),
         for_jails: true,
     })
     .to_vec()

@@ -1,5 +1,7 @@
 //! Reading ifconfig(8) and `route -n get default`.
 
+use std::net::IpAddr;
+
 use qjail_model::Network;
 
 /// An interface as ifconfig(8) shows it.
@@ -74,11 +76,16 @@ fn inet6<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Network> {
     Some(Network { addr, len })
 }
 
-/// The interface of the default route: the line `interface: vtnet0`.
-pub(crate) fn default_route(text: &str) -> Option<String> {
-    text.lines()
-        .find_map(|l| l.trim().strip_prefix("interface: "))
-        .map(|name| name.trim().to_owned())
+/// The interface of the default route and the router that it goes to: the lines `interface: vtnet0` and `gateway: 10.0.2.2`. No router where
+/// the route is to the wire itself.
+pub(crate) fn default_route(text: &str) -> Option<(String, Option<IpAddr>)> {
+    let of = |key: &str| {
+        let mut lines = text.lines().filter_map(|l| l.trim().strip_prefix(key));
+        lines.next().map(str::trim)
+    };
+    // An IPv6 router of the wire itself is `fe80::1%vtnet0`.
+    let gateway = of("gateway: ").and_then(|g| g.split('%').next()?.parse().ok());
+    Some((of("interface: ")?.to_owned(), gateway))
 }
 
 /// The bits of a netmask that getifaddrs(3) gives as bytes.
@@ -116,7 +123,13 @@ mod tests {
         assert_eq!(all[1].name, "epair0a");
         assert_eq!(all[1].ether.as_deref(), Some("02:61:f6:53:09:0a"));
         let route = include_str!("../../fixtures/freebsd-13.2/route-default.txt");
-        assert_eq!(default_route(route).as_deref(), Some("vtnet0"));
+        let v4 = Some("10.0.2.2".parse().unwrap());
+        assert_eq!(default_route(route), Some(("vtnet0".to_owned(), v4)));
+        let v6 = route.replace("10.0.2.2", "fe80::1%vtnet0");
+        let router = Some("fe80::1".parse().unwrap());
+        assert_eq!(default_route(&v6), Some(("vtnet0".to_owned(), router)));
+        let wire = route.replace("10.0.2.2", "link#2");
+        assert_eq!(default_route(&wire), Some(("vtnet0".to_owned(), None)));
     }
 
     #[test]

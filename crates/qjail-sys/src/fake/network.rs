@@ -1,6 +1,7 @@
 //! Interfaces and addresses of the fake.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use qjail_model::{AddrSpec, Network};
 
@@ -33,6 +34,11 @@ pub(super) fn fresh(os: &str) -> BTreeMap<String, Link> {
         addresses: network(address),
         up: true,
         default_route,
+        gateways: if default_route {
+            vec![Ipv4Addr::new(192, 0, 2, 1).into()]
+        } else {
+            Vec::new()
+        },
         for_jails: freebsd,
     };
     let (lo, card) = if freebsd { ("lo0", "em0") } else { ("lo", "eth0") };

@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) boot_time: Option<i64>,
     /// Who enters a jail stays on the host of the test.
     pub(super) doors_lead_nowhere: bool,
+    /// The router of the IPv6 default route, and its interface.
+    pub(super) route6: Option<(String, String)>,
     /// Memory disks: unit and file.
     pub(super) disks: BTreeMap<usize, String>,
     /// Rules of rctl(8).
@@ -101,6 +103,7 @@ impl Default for World {
             last_mount: 0,
             boot_time: None,
             doors_lead_nowhere: false,
+            route6: None,
             disks: BTreeMap::new(),
             rules: BTreeSet::new(),
         }
@@ -286,8 +289,8 @@ impl Host for Rehearsal {
             name: name.clone(),
             addresses: card.addresses.clone(),
             up: card.up,
-            default_route: false,
             for_jails: true,
+            ..Interface::default()
         });
         Ok(all.collect())
     }

@@ -57,6 +57,11 @@ impl Rehearsal {
         self.lock().boot_time = Some(seconds);
     }
 
+    /// The host's IPv6 default route goes to the router `gateway` on an interface.
+    pub fn route6(&self, gateway: &str, interface: &str) {
+        self.lock().route6 = Some((gateway.to_owned(), interface.to_owned()));
+    }
+
     /// A module is not in the kernel; with `file` it could be loaded.
     pub fn unload(&self, module: &str, file: bool) {
         let mut world = self.lock();

@@ -26,9 +26,16 @@ impl World {
                 self.add_mount(at, kind);
                 Ok(String::new())
             }
-            (ROUTE, _) => {
-                Ok(include_str!("../../fixtures/freebsd-13.2/route-default.txt").replace("vtnet0", "em0"))
+            (ROUTE, ["-n", "get", "default"]) => {
+                let answer = include_str!("../../fixtures/freebsd-13.2/route-default.txt");
+                Ok(answer.replace("vtnet0", "em0").replace("10.0.2.2", "192.0.2.1"))
             }
+            (ROUTE, _) => match &self.route6 {
+                Some((gateway, interface)) => {
+                    Ok(format!("    gateway: {gateway}\n  interface: {interface}\n"))
+                }
+                None => Err("route: route has not been found".to_owned()),
+            },
             (SYSRC, args) => self.sysrc(args),
             ("/bin/freebsd-version", _) => Ok(format!(
                 "{}\n",

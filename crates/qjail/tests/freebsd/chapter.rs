@@ -202,6 +202,45 @@ fn a_network_is_made_whole_or_not_at_all() {
     host.ok(&["net", "delete", "lo2"]);
 }
 
+/// `-4 auto` on the network card gave the lowest free address of its wire: the router's.
+#[test]
+fn auto_keeps_off_the_wire() {
+    let mut host = Host::ready();
+    for args in [
+        &["create", "-n", "em0", "-4", "auto", "jail2"] as &[&str],
+        &["create", "-4", "auto", "jail2"],
+    ] {
+        let said = host.fails(args);
+        assert!(
+            said.contains("what is free on em0 is not known: it is no network that qjail keeps")
+                && said.contains("hint: give the address itself, or one of these networks: lo1"),
+            "{said}"
+        );
+    }
+    let said = host.fails(&["create", "-n", "em0", "-4", "192.0.2.1", "jail2"]);
+    assert!(
+        said.contains("192.0.2.1 is the router of the host's default route on em0"),
+        "{said}"
+    );
+    host.ok(&["create", "-n", "lo1", "-4", "auto", "jail2"]);
+    assert!(host.definition("jail2").contains("192.168.1.2"));
+}
+
+/// The router of IPv6 is asked for where the host has IPv6 at all.
+#[test]
+fn an_ipv6_router_is_left_alone_too() {
+    let mut host = Host::ready();
+    host.ok(&["net", "create", "lo2", "2001:db8::10/64"]);
+    host.machine.route6("2001:db8::1", "lo2");
+    host.ok(&["create", "-n", "lo2", "-6", "auto", "jail6"]);
+    assert!(host.definition("jail6").contains("2001:db8::2"));
+    let said = host.fails(&["create", "-n", "lo2", "-6", "2001:db8::1", "other"]);
+    assert!(
+        said.contains("is the router of the host's default route on lo2"),
+        "{said}"
+    );
+}
+
 #[test]
 fn without_a_default_route_the_interface_has_to_be_given() {
     let mut host = Host::ready();

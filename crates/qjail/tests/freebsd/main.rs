@@ -109,6 +109,12 @@ impl Host {
         assert_eq!(text, expected, "{name}; QJAIL_GOLDEN=write rewrites it");
     }
 
+    /// The text of a jail's definition.
+    fn definition(&self, jail: &str) -> String {
+        let file = format!("usr/local/etc/qjail/jails.d/{jail}.toml");
+        fs::read_to_string(self.path(&file)).unwrap()
+    }
+
     /// The smallest archive that is a base of FreeBSD 13.2.
     fn base(&self) -> PathBuf {
         let archive = self.dir.path().join("base.txz");

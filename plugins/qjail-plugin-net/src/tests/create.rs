@@ -97,6 +97,55 @@ fn auto_takes_the_lowest_free_address() {
     assert_eq!(told.lines().count(), 1, "one reason is enough: {told}");
 }
 
+/// `-n em0 -4 auto` gave the lowest address of the host's wire, which is mostly the router's.
+#[test]
+fn auto_knows_only_networks_of_this_host() {
+    let told = refused(&World::freebsd(), &[("ip4", json!(["auto"]))]);
+    assert!(told.contains("what is free on em0 is not known"), "{told}");
+    let mut bare = World::freebsd();
+    bare.settings = json!({});
+    let told = refused(&bare, &[("ip4", json!(["auto"]))]);
+    assert!(told.contains("or make a network: qjail net create lo1"), "{told}");
+    // The administrator's own loopback interface is on no wire.
+    let own = bare
+        .create(&[("interface", json!("lo1")), ("ip4", json!(["auto"]))])
+        .unwrap();
+    assert_eq!(list(&own, "ip4.addr"), ["192.168.1.3"]);
+}
+
+#[test]
+fn a_jail_is_not_put_in_the_place_of_the_hosts_router() {
+    let mut world = World::linux();
+    world.jails.clear();
+    world.interfaces[3].gateways = vec!["192.168.1.2".parse().unwrap(), "fd00::2".parse().unwrap()];
+    let auto = world
+        .create(&[("ip4", json!(["auto"])), ("ip6", json!(["auto"]))])
+        .unwrap();
+    assert_eq!(list(&auto, "ip4.addr"), ["192.168.1.3"]);
+    assert_eq!(list(&auto, "ip6.addr"), ["fd00::3"]);
+    let told = refused(&world, &[("ip4", json!(["192.168.1.2"]))]);
+    assert!(
+        told.contains("192.168.1.2 is the router of the host's default route on lo1 | choose another one"),
+        "{told}"
+    );
+    let row = HookRequest {
+        duplicate: true,
+        ..world.hook(
+            Event::Create,
+            jail("new", &[]),
+            &[("ip4", json!(["192.168.1.2"]))],
+        )
+    };
+    assert_eq!(list(&world.ask(row).unwrap(), "ip4.addr"), ["192.168.1.3"]);
+    // One with a network stack of its own may be that router.
+    let router = world.hook(
+        Event::Create,
+        jail("router", &[("vnet", &["new"])]),
+        &[("ip4", json!(["192.168.1.2"])), ("interface", json!("lo1"))],
+    );
+    assert_eq!(list(&world.ask(router).unwrap(), "ip4.addr"), ["192.168.1.2"]);
+}
+
 #[test]
 fn a_row_of_jails_passes_over_what_is_taken() {
     let mut world = World::linux();
@@ -158,7 +207,12 @@ fn what_can_not_be_is_refused_with_one_line_and_a_hint() {
         ),
         ("lo1", "", "fd00::", "the network's routers"),
         ("lo1", "192.168.1.5,192.168.1.5", "", "192.168.1.5 is given twice"),
-        ("docker0", "", "auto", "docker0 has no IPv6 network"),
+        (
+            "docker0",
+            "auto",
+            "",
+            "what is free on docker0 is not known: it is no network that qjail keeps | give the address itself, or one of these networks: lo1",
+        ),
     ] {
         let split = |t: &str| {
             t.split(',')

@@ -43,6 +43,7 @@ fn interface(name: &str, addresses: &[&str], for_jails: bool) -> Interface {
         addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
         up: true,
         default_route: name == "eth0" || name == "em0",
+        gateways: Vec::new(),
         for_jails,
     }
 }

@@ -29,7 +29,7 @@ pub(in super::super) fn ensure(name: &str, wanted: &[Network]) -> Result<Interfa
 }
 
 fn check(all: &[Link], name: &str, wanted: &[Network]) -> Result<()> {
-    let all: Vec<Interface> = all.iter().map(|l| super::interface(l, false)).collect();
+    let all: Vec<Interface> = all.iter().map(|l| super::interface(l, &[])).collect();
     addresses::check_interface(&all, name, wanted)
 }
 

@@ -60,15 +60,30 @@ pub(super) fn find(netlink: &mut Netlink, name: &str) -> io::Result<Option<Link>
     Ok(all(netlink)?.into_iter().find(|l| l.name == name))
 }
 
-/// The numbers of the interfaces that IPv4 default routes go through.
-pub(super) fn default_routes(netlink: &mut Netlink) -> io::Result<Vec<u32>> {
-    let mut request = RouteMessage::default();
-    request.header.address_family = AddressFamily::Inet;
-    let answers = netlink.dump(&RouteNetlinkMessage::GetRoute(request))?;
-    Ok(answers
-        .iter()
-        .filter_map(|payload| default_route(payload))
-        .collect())
+/// A default route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DefaultRoute {
+    pub(super) family: AddressFamily,
+    /// The number of the interface that it goes through.
+    pub(super) index: u32,
+    /// The router; none where it goes to the wire itself.
+    pub(super) gateway: Option<IpAddr>,
+}
+
+/// The default routes of both families.
+pub(super) fn default_routes(netlink: &mut Netlink) -> io::Result<Vec<DefaultRoute>> {
+    let mut all = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family;
+        let answers = netlink.dump(&RouteNetlinkMessage::GetRoute(request))?;
+        all.extend(
+            answers
+                .iter()
+                .filter_map(|payload| default_route(payload, family)),
+        );
+    }
+    Ok(all)
 }
 
 fn link(payload: &[u8]) -> Option<Link> {
@@ -118,16 +133,17 @@ fn address(payload: &[u8]) -> Option<(u32, Network)> {
     ))
 }
 
-fn default_route(payload: &[u8]) -> Option<u32> {
+fn default_route(payload: &[u8], family: AddressFamily) -> Option<DefaultRoute> {
     let message = RouteMessageBuffer::new_checked(payload).ok()?;
     if message.destination_prefix_length() != 0 || message.table() != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
-    let out = message
-        .attributes()
-        .flatten()
-        .find(|a| a.kind() == libc::RTA_OIF)?;
-    number(out.value())
+    let value_of = |kind: u16| message.attributes().flatten().find(|a| a.kind() == kind);
+    Some(DefaultRoute {
+        family,
+        index: number(value_of(libc::RTA_OIF)?.value())?,
+        gateway: value_of(libc::RTA_GATEWAY).and_then(|a| ip(a.value())),
+    })
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -23,8 +23,9 @@ pub(super) use jail::JailNetwork;
 use std::io;
 use std::os::fd::AsFd;
 
-use links::Link;
+use links::{DefaultRoute, Link};
 use netlink::Netlink;
+use netlink_packet_route::AddressFamily;
 
 use crate::{Interface, Result, SysError};
 
@@ -37,18 +38,17 @@ pub(super) fn interfaces() -> Result<Vec<Interface>> {
     let mut netlink = Netlink::open().map_err(fail)?;
     let links = links::all(&mut netlink).map_err(fail)?;
     let defaults = links::default_routes(&mut netlink).map_err(fail)?;
-    Ok(links
-        .iter()
-        .map(|l| interface(l, defaults.contains(&l.index)))
-        .collect())
+    Ok(links.iter().map(|l| interface(l, &defaults)).collect())
 }
 
-fn interface(link: &Link, default_route: bool) -> Interface {
+fn interface(link: &Link, defaults: &[DefaultRoute]) -> Interface {
+    let through = defaults.iter().filter(|route| route.index == link.index);
     Interface {
         name: link.name.clone(),
         addresses: link.addresses.clone(),
         up: link.up,
-        default_route,
+        default_route: through.clone().any(|route| route.family == AddressFamily::Inet),
+        gateways: through.filter_map(|route| route.gateway).collect(),
         for_jails: link.is_bridge(),
     }
 }

@@ -310,7 +310,12 @@ fn a_jail_sees_what_was_asked_for_and_no_more() {
     let default = jail
         .inside(|| links::default_routes(&mut Netlink::open().unwrap()))
         .unwrap();
-    assert_eq!(default, [links[1].index]);
+    let route = links::DefaultRoute {
+        family: AddressFamily::Inet,
+        index: links[1].index,
+        gateway: Some(bridge.address(1).split('/').next().unwrap().parse().unwrap()),
+    };
+    assert_eq!(default, [route]);
     let end = &host_ends(dir.path(), "jail1")[0];
     assert_eq!(end.alias, format!("qjail:jail1:{}", bridge.name));
     // The same hardware address at the next start.
