@@ -177,7 +177,7 @@ fn plugins_take_part_in_a_change_and_a_rename() {
     assert_eq!(
         told,
         [
-            (Event::Config, "old", None, None),
+            (Event::Config, "old", Some("new"), None),
             (Event::Rename, "old", Some("new"), Some("lo9"))
         ]
     );
