@@ -188,7 +188,13 @@ fn without_root_it_says_so_before_anything_else() {
         &copy.display().to_string(),
     );
     let ran = qjail_tests::sh(&script, &site.root);
+    let list = qjail_tests::sh(&script.replace("start x", "list"), &site.root);
     std::fs::remove_file(copy).unwrap();
+    assert_eq!(list.code, 1, "{list:#?}");
+    assert!(
+        list.err.contains("hint: only root may see what runs"),
+        "{list:#?}"
+    );
     assert_eq!(ran.code, 1, "{ran:#?}");
     assert!(ran.err.contains("qjail must be run by root"), "{ran:#?}");
     qjail_tests::same(&site.picture(), &before, "all is as before");

@@ -372,7 +372,7 @@ fn jails_can_be_made_to_wait_for_each_other() {
         .refused(1, "app depends on db already");
     let _ = site
         .qjail(&["config", "--param", "depend=db", "db"])
-        .refused(1, "db depends on db");
+        .refused(1, "a jail can not wait for itself");
     let _ = site
         .qjail(&["config", "--param", "depend=nosuch", "db"])
         .refused(1, "nosuch");
@@ -384,6 +384,33 @@ fn jails_can_be_made_to_wait_for_each_other() {
     let _ = site.qjail(&["stop"]).ok();
     let _ = site.qjail(&["config", "--unset", "depend", "app"]).ok();
     assert!(!definition(&site, "app").contains("depend"));
+    let twice = site.qjail(&["config", "--param", "depend=db,db", "app"]).ok();
+    assert_eq!(twice.out, "Successfully set depend to db for app\n");
+}
+
+/// Whoever reads the end knows how things are: the change stands, or the jail is meant to stay down.
+#[test]
+fn a_restart_that_ends_with_a_stopped_jail_says_so() {
+    let site = Site::from_host();
+    let _ = site.qjail(&["create", "--start", "a"]).ok();
+    let broken = site
+        .qjail(&["config", "--restart", "--param", "exec.start=/nonexistent", "a"])
+        .refused(1, "config a: the change is made, and the jail is stopped");
+    assert!(broken.err.contains("hint: take the change back"), "{broken:#?}");
+    let _ = site.qjail(&["config", "--unset", "exec.start", "a"]).ok();
+    let _ = site.qjail(&["start", "a"]).ok();
+    let down = site.qjail(&["config", "--restart", "-r", "a"]).ok();
+    assert!(
+        down.out.contains("norun status") && down.out.lines().count() == 2,
+        "{down:#?}"
+    );
+    assert!(
+        site.qjail(&["list", "--running"])
+            .ok()
+            .out
+            .lines()
+            .all(|l| !l.ends_with(" a"))
+    );
 }
 
 #[test]
@@ -391,11 +418,11 @@ fn an_argument_with_control_characters_is_told_on_one_line() {
     let site = Site::from_host();
     let _ = site.qjail(&["create", "a"]).ok();
     let refused = site
-        .qjail(&["config", "--param", "host.hostname=a\nb\u{1b}[2J", "a"])
+        .qjail(&["config", "--param", "exec.poststart=a\nb\u{1b}[2J", "a"])
         .refused(2, "control character");
     assert_eq!(refused.err.lines().count(), 2, "{refused:#?}");
     assert!(
-        refused.err.contains("host.hostname=a\\nb\\u{1b}[2J"),
+        refused.err.contains("exec.poststart=a\\nb\\u{1b}[2J"),
         "{refused:#?}"
     );
     assert!(!refused.err.contains('\u{1b}'), "{refused:#?}");

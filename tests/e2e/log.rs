@@ -107,6 +107,7 @@ fn update_switches_the_log() {
     assert_eq!(site.qjail(&["update", "-l", "on"]).ok().out, "The log is on.\n");
     let _ = site.qjail(&["update", "-l", "off", "--dry-run"]).ok();
     let _ = site.qjail(&["create", "a"]).ok();
+    let _ = site.qjail(&["config", "-d", "a"]).ok();
     let _ = site.qjail(&["update", "--log", "off"]).ok();
     let _ = site.qjail(&["delete", "a"]).ok();
     let log = site.qjail(&["log"]).ok().out;

@@ -86,6 +86,9 @@ fn is_logged(engine: &Engine, name: &str, matches: &ArgMatches) -> bool {
     if name == "log" {
         return ["on", "off"].iter().any(|id| matches.get_flag(id));
     }
+    if name == "config" && matches.get_flag("display") {
+        return false;
+    }
     LOGGED.contains(&name)
         || setup::owner_of(&engine.registry, name).is_some_and(|(_, spec)| changes(&spec, matches))
 }

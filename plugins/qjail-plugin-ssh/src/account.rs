@@ -21,7 +21,9 @@ const EXPIRED: u64 = 1_355_270_400;
 /// The highest number that a group of the system gets on Linux (login.defs(5), SYS_GID_MAX).
 const SYSTEM_GROUP_MAX: u32 = 999;
 /// Whoever may become root, in the order of preference.
-const ADMINS: [&str; 2] = ["sudo", "wheel"];
+const ADMINS: [&str; 2] = ["sudo", WHEEL];
+/// The group that su(1) of FreeBSD wants its users in.
+const WHEEL: &str = "wheel";
 
 /// Which files hold the accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +117,11 @@ pub(crate) fn admin_group(tree: &mut Tree, user: &str) -> Result<(String, bool),
                 .rev()
                 .find(|id| groups.groups().all(|g| g.gid != *id))
                 .ok_or_else(|| PluginError::new("no number is free for the group wheel"))?;
-            let line = group_line("wheel", free, &[]).map_err(PluginError::new)?;
+            let line = group_line(WHEEL, free, &[]).map_err(PluginError::new)?;
             if let Some(shadow) = tree.read("etc/gshadow")? {
                 tree.write("etc/gshadow", with_line(&shadow, "wheel:*::"))?;
             }
-            ("wheel", with_line(&text, &line))
+            (WHEEL, with_line(&text, &line))
         }
     };
     let with = with_member(&text, name, user)
@@ -132,6 +134,21 @@ pub(crate) fn admin_group(tree: &mut Tree, user: &str) -> Result<(String, bool),
         tree.write("etc/gshadow", with)?;
     }
     Ok((name.to_owned(), joins))
+}
+
+/// Puts an account that was there before into the group wheel, unless it is in it; the group, where it was not. FreeBSD only.
+pub(crate) fn join_wheel(tree: &mut Tree, user: &str) -> Result<Option<String>, PluginError> {
+    let own = users(tree, System::FreeBsd)?
+        .iter()
+        .any(|u| u.name == user && u.gid == 0);
+    let text = tree.need("etc/group")?;
+    let with = with_member(&text, WHEEL, user)
+        .ok_or_else(|| PluginError::new(format!("{user} can not be put into the group {WHEEL}")))?;
+    if own || with == text {
+        return Ok(None);
+    }
+    tree.write("etc/group", with)?;
+    Ok(Some(WHEEL.to_owned()))
 }
 
 /// Takes the user out of a group.

@@ -40,10 +40,18 @@ pub(crate) fn on(tree: &mut Tree, order: &On, system: System) -> Result<Done, Pl
     }
     let new = account::ensure(tree, order, system)?;
     match system {
-        System::FreeBsd => Ok(Done {
-            warnings: freebsd_root(tree, order)?,
-            joined: None,
-        }),
+        System::FreeBsd => {
+            // A new account has the group wheel as its own.
+            let joined = if new {
+                None
+            } else {
+                account::join_wheel(tree, &order.user)?
+            };
+            Ok(Done {
+                warnings: freebsd_root(tree, order)?,
+                joined,
+            })
+        }
         System::Linux => {
             let (group, joins) = account::admin_group(tree, &order.user)?;
             Ok(Done {

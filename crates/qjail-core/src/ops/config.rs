@@ -96,7 +96,7 @@ impl Engine {
     /// # Errors
     /// `Bypassed running jail` without [`ConfigRequest::restart`]; all objections; or the first failure. All is as
     /// before then, and a jail that was stopped for it is started again: by a later command where this one was killed, by
-    /// the user where it was interrupted.
+    /// the user where it was interrupted. Only a jail that does not start with the change stays changed, and stopped.
     pub fn config(&self, name: &JailName, request: &ConfigRequest) -> Result<Configured> {
         self.require(Need::Files)?;
         request.check()?;
@@ -156,8 +156,18 @@ impl Engine {
         })?;
         let mut done = done(name, request, change);
         done.plans.insert(0, *stop);
-        if let Outcome::Done(start) = started? {
-            done.plans.push(*start);
+        let started = started.map_err(|mut e| {
+            let stands = Error::new(format!(
+                "config {now}: the change is made, and the jail is stopped"
+            ));
+            e.more.push(stands.hint(format!(
+                "take the change back, or mend what is wrong; then qjail start {now}"
+            )));
+            e
+        })?;
+        match started {
+            Outcome::Done(start) => done.plans.push(*start),
+            Outcome::Bypassed(why) => done.messages.push(why),
         }
         Ok(done)
     }
@@ -363,7 +373,12 @@ impl Engine {
                 errors.push(
                     refuse(format!("Error: Jail doesn't exist. {other}")).hint("qjail list shows the jails"),
                 );
-            } else if other == name.as_str() || waits_for(&all, other, name.as_str()) {
+            } else if other == name.as_str() {
+                errors.push(
+                    refuse("a jail can not wait for itself".to_owned())
+                        .hint("name the jails that must run before it"),
+                );
+            } else if waits_for(&all, other, name.as_str()) {
                 errors.push(
                     refuse(format!("{other} depends on {name} already"))
                         .hint("two jails can not wait for each other"),

@@ -443,5 +443,11 @@ pub(crate) fn jail_lock(name: &JailName) -> String {
 pub(crate) fn depend_names(value: &ParamValue) -> Vec<String> {
     let lists = value.to_list();
     let names = lists.iter().flat_map(|l| l.split(',')).map(str::trim);
-    names.filter(|n| !n.is_empty()).map(str::to_owned).collect()
+    let mut all: Vec<String> = Vec::new();
+    for name in names.filter(|n| !n.is_empty()) {
+        if !all.iter().any(|known| known == name) {
+            all.push(name.to_owned());
+        }
+    }
+    all
 }

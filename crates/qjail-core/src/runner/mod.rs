@@ -271,7 +271,30 @@ impl Runner<'_> {
         }
     }
 
+    /// Whether a step was about files of a jail whose directory somebody has taken away since: nothing is left to undo, and
+    /// the jail must not be locked for it.
+    fn has_lost_its_jail(&self, step: &Step) -> bool {
+        let at = match step {
+            Step::MakeDir { at, .. }
+            | Step::WriteFile { at, .. }
+            | Step::EnsureLine { at, .. }
+            | Step::RemoveFile { at }
+            | Step::SetLink { at, .. }
+            | Step::CopyTree { to: at, .. } => Some(at),
+            Step::RememberFiles { files } => files.first(),
+            _ => None,
+        };
+        let gone = |root: String| {
+            let found = std::fs::symlink_metadata(root);
+            found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+        };
+        at.is_some_and(|at| at.place == Place::Jail) && self.places.jail_root().is_some_and(gone)
+    }
+
     fn undo_step(&self, owner: &str, step: &Step, undo: &Undo) -> Result<()> {
+        if self.has_lost_its_jail(step) {
+            return Ok(());
+        }
         let system = &self.engine.system;
         match (step, undo) {
             (_, Undo::There) => Ok(()),

@@ -18,6 +18,8 @@ pub(crate) struct Busy {
     /// Fail at this step of its own; 0 for never.
     pub(crate) fail_at: AtomicUsize,
     pub(crate) calls: AtomicUsize,
+    /// Take this directory away before a failure.
+    pub(crate) takes: Mutex<Option<PathBuf>>,
     /// Copy the whole site here at each step of its own.
     pub(crate) snapshots: Mutex<Option<(PathBuf, PathBuf)>>,
 }
@@ -27,6 +29,7 @@ impl Busy {
         Box::leak(Box::new(Self {
             fail_at: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            takes: Mutex::default(),
             snapshots: Mutex::default(),
         }))
     }
@@ -152,7 +155,17 @@ impl Plugin for Busy {
             },
             Event::Start => Plan {
                 mounts: vec![shared],
-                steps: vec![called(1)],
+                steps: vec![
+                    Step::RememberFiles {
+                        files: vec![At::jail("etc/flavored")],
+                    },
+                    Step::EnsureLine {
+                        at: At::jail("etc/motd"),
+                        line: "up".into(),
+                        key: None,
+                    },
+                    called(1),
+                ],
                 ..Plan::default()
             },
             _ => Plan {
@@ -174,6 +187,9 @@ impl Plugin for Busy {
             std::fs::write(state.join("fresh"), "by the plugin").unwrap();
         }
         if call == self.fail_at.load(Ordering::Relaxed) {
+            if let Some(dir) = self.takes.lock().unwrap().take() {
+                std::fs::remove_dir_all(dir).unwrap();
+            }
             if request.data["n"] == 2 {
                 // As of a writer of `scribbled` that was killed.
                 let state = Path::new(&request.context.state_dir);

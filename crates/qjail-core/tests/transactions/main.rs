@@ -216,6 +216,29 @@ fn a_failing_system_leaves_the_old_state() {
     assert_eq!(picture(dir.path()), before);
 }
 
+/// Nothing is left to undo in a directory that somebody has taken away: the jail is not locked for it, and can be deleted.
+#[test]
+fn a_jail_that_loses_its_directory_on_the_way() {
+    let dir = site();
+    let busy = Busy::leaked();
+    let system = Arc::new(Fake::new("linux"));
+    let engine = engine(dir.path(), &system, busy);
+    let jail = name("jail1");
+    engine.create(&jail, &request("jail1")).unwrap();
+    let own = engine.layout.jails_dir(None).join("jail1");
+    *busy.takes.lock().unwrap() = Some(own.clone());
+    busy.fail_at
+        .store(busy.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let error = engine.start(&jail).unwrap_err();
+    assert!(
+        error.message.contains("fails as told") && error.more.is_empty(),
+        "{error:?}"
+    );
+    assert!(!own.exists());
+    assert_eq!(std::fs::read_dir(engine.layout.journal_dir()).unwrap().count(), 0);
+    engine.delete(&jail, &[]).unwrap();
+}
+
 #[test]
 fn objections_come_together_and_before_any_change() {
     let dir = site();

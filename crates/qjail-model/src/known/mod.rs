@@ -24,6 +24,8 @@ pub enum Kind {
     },
     /// Any text.
     Text,
+    /// The name of a host: letters, digits, `.`, `-` and `_`, 255 at most.
+    HostName,
     /// Texts, one for each time that it is given.
     List,
     /// One of these words; the first is what the name alone means.
@@ -42,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Switch => f.write_str("switch"),
             Self::Integer { min, max } => write!(f, "number from {min} to {max}"),
             Self::Text => f.write_str("text"),
+            Self::HostName => f.write_str("host name"),
             Self::List => f.write_str("list"),
             Self::Word(words) => f.write_str(&words.join("|")),
             Self::Seconds => f.write_str("seconds"),
@@ -155,6 +158,11 @@ pub fn parse(key: &str, value: Option<&str>, force: bool) -> Result<(String, Par
     Ok((known.name.to_owned(), typed))
 }
 
+fn is_host_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    text.len() <= 255 && text.chars().all(fits) && !text.starts_with(['-', '.'])
+}
+
 fn untyped(value: Option<&str>) -> ParamValue {
     match value {
         None | Some("true") => ParamValue::Bool(true),
@@ -210,6 +218,10 @@ fn typed(known: &'static Known, negated: bool, value: Option<&str>) -> Result<Pa
                 .map(ParamValue::List)
                 .ok_or_else(|| wanted(format!("a list of {}", known.kind)))
         }
+        Kind::HostName => text
+            .filter(|t| is_host_name(t))
+            .map(ParamValue::from)
+            .ok_or_else(|| wanted("a host name: letters, digits, `.`, `-` and `_`".to_owned())),
         Kind::Text | Kind::List => text
             .map(ParamValue::from)
             .ok_or_else(|| wanted("a text".to_owned())),

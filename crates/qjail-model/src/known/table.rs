@@ -127,7 +127,7 @@ pub(super) const TABLE: &[Known] = table! {
         "Whether host name, domain, UUID and host id are its own or those of the host.";
     "host.domainname" TEXT, "13.2": "Its NIS domain.";
     "host.hostid" Kind::Integer { min: 0, max: u32::MAX as i64 }, "13.2": "Its host id, see gethostid(3).";
-    "host.hostname" TEXT, "13.2": "Its host name: the name of the jail unless set.";
+    "host.hostname" Kind::HostName, "13.2": "Its host name: the name of the jail unless set.";
     "host.hostuuid" TEXT, "13.2": "Its UUID, which kern.hostuuid shows in it.";
     "interface" TEXT, "13.2":
         "The interface of the host that gets its addresses while it runs, unless an address names another one.";

@@ -109,10 +109,13 @@ impl System for Linux {
     }
 
     fn running(&self) -> Result<BTreeMap<String, Running>> {
-        let running = self
-            .runtime
-            .running()
-            .map_err(|e| SysError::new("list the running jails", e))?;
+        let running = self.runtime.running().map_err(|e| {
+            let hint = match e.kind() {
+                std::io::ErrorKind::PermissionDenied => "only root may see what runs",
+                _ => "look at the directory `run` below the state directory",
+            };
+            SysError::new("list the running jails", e).hint(hint)
+        })?;
         Ok(running
             .into_iter()
             .map(|(name, jid)| {

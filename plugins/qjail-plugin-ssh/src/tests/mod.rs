@@ -236,6 +236,33 @@ fn a_freebsd_jail_gets_what_pw_makes() {
     assert!(world.text("etc/master.passwd").contains(":1001:0::1355270400:"));
 }
 
+/// Who was there before gets into wheel, and out of it again.
+#[test]
+fn a_freebsd_user_who_was_there_before() {
+    let world = World::freebsd13();
+    let add = |file: &str, line: &str| {
+        std::fs::write(world.jail().join(file), world.text(file) + line).unwrap();
+    };
+    add(
+        "etc/master.passwd",
+        "bob:*:1005:1005::0:0:Bob:/home/bob:/bin/sh\n",
+    );
+    add("etc/passwd", "bob:*:1005:1005:Bob:/home/bob:/bin/sh\n");
+    let before = ["etc/master.passwd", "etc/passwd", "etc/group"].map(|f| world.text(f));
+    let kept = world.config(json!({"ssh-user": "bob"}), json!({}));
+    assert_eq!(kept["joined"], json!({"bob": "wheel"}));
+    assert!(
+        world.text("etc/group").contains("wheel:*:0:root,bob\n"),
+        "{}",
+        world.text("etc/group")
+    );
+    world.config(json!({"no-ssh": true}), kept);
+    assert_eq!(
+        before,
+        ["etc/master.passwd", "etc/passwd", "etc/group"].map(|f| world.text(f))
+    );
+}
+
 #[test]
 fn freebsd_without_passwords_and_with_home_as_it_is_since_14() {
     let world = World::freebsd13();
