@@ -43,7 +43,7 @@ fn the_chapters_settings() {
     let mut host = Host::ready();
     host.ok(&["create", "-n", "lo1", "-4", "192.168.1.3", "postgres"]);
     host.text.clear();
-    for option in ["-m", "-M", "-r", "-R", "-y", "-k"] {
+    for option in ["-m", "-M", "-r", "-R", "-y", "-Y", "-y", "-k", "-K", "-k"] {
         host.ok(&["config", option, "postgres"]);
     }
     host.ok(&[
@@ -55,6 +55,10 @@ fn the_chapters_settings() {
     host.text.clear();
     host.ok(&["config", "-h", "door"]);
     host.check("config-ssh.txt");
+    host.ok(&["config", "-H", "door"]);
+    host.check("config-no-ssh.txt");
+    host.ok(&["config", "-h", "door"]);
+    host.text.clear();
     host.fails(&["start", "door"]);
     host.ok(&["delete", "door"]);
     host.text.clear();
