@@ -7,8 +7,16 @@ use serde_json::{Value, json};
 use super::{KINDS, OLD, Sysvipc};
 
 fn planned(event: Event, options: &[(&str, Value)]) -> Plan {
+    planned_for(None, event, options)
+}
+
+/// For a jail that has all kinds so.
+fn planned_for(now: Option<&str>, event: Event, options: &[(&str, Value)]) -> Plan {
     let test = PluginTest::new(&Sysvipc);
-    let request = test.request(event, "web", options);
+    let mut request = test.request(event, "web", options);
+    for kind in now.iter().flat_map(|_| KINDS) {
+        request.jail.params.set(kind, now.unwrap_or_default());
+    }
     assert_eq!(test.validate(&request).unwrap(), []);
     test.plan(&request).unwrap()
 }
@@ -27,13 +35,22 @@ fn on_is_new_and_off_takes_them_away() {
     assert_eq!(value(&on).as_deref(), Some("new"));
     assert_eq!(on.notes, ["Successfully enabled sysvipc for web"]);
     assert!(on.warnings.is_empty());
-    let off = planned(Event::Config, &[("sysvipc-off", json!(true))]);
+    let off = planned_for(Some("new"), Event::Config, &[("sysvipc-off", json!(true))]);
     assert_eq!(value(&off), None);
     assert_eq!(off.notes, ["Successfully disabled sysvipc for web"]);
     assert_eq!(
         off.params,
-        planned(Event::Config, &[("sysvipc", json!("disable"))]).params
+        planned_for(Some("new"), Event::Config, &[("sysvipc", json!("disable"))]).params
     );
+}
+
+#[test]
+fn what_is_so_already_is_said() {
+    let again = planned_for(Some("new"), Event::Config, &[("sysvipc-on", json!(true))]);
+    assert_eq!(again.notes, ["Already set to sysvipc new. web"]);
+    let never = planned(Event::Config, &[("sysvipc-off", json!(true))]);
+    assert_eq!(never.notes, ["Already set to sysvipc disable. web"]);
+    assert!(again.params.is_empty() && never.params.is_empty());
 }
 
 #[test]
