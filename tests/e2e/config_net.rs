@@ -92,7 +92,7 @@ fn what_create_refuses_config_refuses_and_nothing_changes() {
             "Existing jail db is already assigned IP address",
         ),
         (vec!["-4", &host], 1, "is the host's own address"),
-        (vec!["-4", "192.0.2.1"], 1, "is outside of"),
+        (vec!["-4", "203.0.113.7"], 1, "is outside of"),
         (vec!["-4", "fd00::1"], 1, "-4 takes IPv4"),
         (vec!["-4", "1.2.3"], 2, "1.2.3"),
         (vec!["-c", "nosuch0"], 1, "there is no interface nosuch0"),
