@@ -14,7 +14,7 @@ fn site() -> (Site, String) {
             "net",
             "create",
             &second,
-            &format!("10.63.{}.1/24", site.number % 250),
+            &format!("{}/24", site.second_address(1)),
         ])
         .ok();
     let _ = site
@@ -57,7 +57,7 @@ fn addresses_and_interfaces_change_with_the_jails_hosts() {
     );
     let _ = site.qjail(&["config", "-n", "web", "www"]).ok();
 
-    let there = format!("10.63.{}.7", site.number % 250);
+    let there = site.second_address(7);
     let moved = site.qjail(&["config", "-c", &second, "-4", &there, "web"]).ok();
     assert_eq!(
         moved.out,

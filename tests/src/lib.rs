@@ -211,6 +211,12 @@ impl Site {
         format!("10.{}.{}.{host}", 64 + self.number / 250 % 64, self.number % 250)
     }
 
+    /// An address of a second network that no other site has.
+    #[must_use]
+    pub fn second_address(&self, host: u32) -> String {
+        format!("10.{}.{}.{host}", 128 + self.number / 250 % 64, self.number % 250)
+    }
+
     /// The program with arguments, ready to be started.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
