@@ -133,7 +133,12 @@ pub fn find(name: &str) -> Option<(&'static Known, bool)> {
 /// The known name that `name` was probably meant to be.
 #[must_use]
 pub fn near(name: &str) -> Option<&'static str> {
-    nearest(name, all().iter().map(|k| k.name))
+    // `fib` is rather exec.fib than jid.
+    let last = |k: &&Known| k.name.rsplit_once('.').is_some_and(|(_, last)| last == name);
+    match all().iter().find(last) {
+        Some(known) => Some(known.name),
+        None => nearest(name, all().iter().map(|k| k.name)),
+    }
 }
 
 /// `KEY=VALUE`, or `KEY` where `value` is none, as name and value for a definition: checked against the type, negations

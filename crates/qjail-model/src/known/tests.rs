@@ -136,3 +136,16 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_last_part_of_a_name_is_enough_to_be_understood() {
+    for (given, meant) in [
+        ("fib", "exec.fib"),
+        ("raw_sockets", "allow.raw_sockets"),
+        ("hostname", "host.hostname"),
+        ("sysvsen", "sysvsem"),
+    ] {
+        assert_eq!(near(given), Some(meant));
+    }
+    assert_eq!(near("zzzzzzzz"), None);
+}
