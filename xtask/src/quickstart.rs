@@ -8,9 +8,15 @@ use anyhow::{Context, Result};
 
 use crate::run::{build_plugins, build_program, is_root, read, run, top};
 
-const INTERFACE: &str = "lo1";
-const NETWORK: &str = "192.168.1.1/28";
-const ADDRESS: &str = "192.168.1.2";
+/// A network for the tour: interface, network, and an address for the jail.
+type Net = (&'static str, &'static str, &'static str);
+
+/// That of the handbook's chapter, and others for machines that have it already.
+const NETS: [Net; 3] = [
+    ("lo1", "192.168.1.1/28", "192.168.1.2"),
+    ("lo77", "10.77.0.1/28", "10.77.0.2"),
+    ("lo78", "172.31.78.1/28", "172.31.78.2"),
+];
 
 pub(crate) fn main() -> Result<()> {
     let home = top().join("target/quickstart");
@@ -75,13 +81,22 @@ impl Tour {
         result.and(clean)
     }
 
+    /// The first network that this machine does not use.
+    fn net(&self) -> Net {
+        let is_free = |(interface, network, _): &&Net| {
+            read(&mut self.qjail(&["net", "create", interface, network, "--dry-run"])).is_ok()
+        };
+        *NETS.iter().find(is_free).unwrap_or(&NETS[0])
+    }
+
     fn life(&self) -> Result<()> {
+        let (interface, network, address) = self.net();
         say("Install a base: this system's own executables, shared read-only. Nothing is downloaded.");
         self.step(&["install", "--from-host"])?;
         say("Reserve a network for jails: an interface with an address of the host.");
-        self.step(&["net", "create", INTERFACE, NETWORK])?;
+        self.step(&["net", "create", interface, network])?;
         say("Create a jail with an address on it.");
-        self.step(&["create", "-n", INTERFACE, "-4", ADDRESS, "jail1"])?;
+        self.step(&["create", "-n", interface, "-4", address, "jail1"])?;
         say("Start it.");
         self.step(&["start", "jail1"])?;
         self.step(&["list"])?;
@@ -89,7 +104,7 @@ impl Tour {
         let script = "hostname; echo \"processes: $(ls -d /proc/[0-9]* | wc -l)\"; touch /usr/bin/x || echo 'as it should be'";
         self.step(&["exec", "jail1", "--", "/bin/sh", "-c", script])?;
         say("Every command that changes something can show its plan instead.");
-        self.step(&["create", "--dry-run", "-n", INTERFACE, "-4", "auto", "jail2"])?;
+        self.step(&["create", "--dry-run", "-n", interface, "-4", "auto", "jail2"])?;
         say("Stop it and delete it.");
         self.step(&["stop", "jail1"])?;
         self.step(&["delete", "jail1"])?;
@@ -104,11 +119,9 @@ impl Tour {
         if !self.root.exists() {
             return Ok(());
         }
-        for args in [
-            &["stop", "--force"] as &[&str],
-            &["delete", "--all", "--yes"],
-            &["net", "delete", INTERFACE],
-        ] {
+        let nets = NETS.map(|(interface, ..)| ["net", "delete", interface]);
+        let jails = [&["stop", "--force"] as &[&str], &["delete", "--all", "--yes"]];
+        for args in jails.into_iter().chain(nets.iter().map(<[&str; 3]>::as_slice)) {
             // What is not there can not be removed: only the directory must go.
             let _ = read(self.qjail(args).arg("--quiet"));
         }
@@ -119,13 +132,14 @@ impl Tour {
         say("Jails need root, and you are not root: nothing is done, but here is what would be.");
         println!("  Run it as root to see it happen: sudo cargo xtask quickstart");
         std::fs::create_dir_all(&self.root)?;
+        let (interface, network, address) = self.net();
         for args in [
             &["install", "--from-host", "--dry-run"] as &[&str],
-            &["net", "create", INTERFACE, NETWORK, "--dry-run"],
+            &["net", "create", interface, network, "--dry-run"],
         ] {
             self.step(args)?;
         }
-        println!("$ qjail create -n {INTERFACE} -4 {ADDRESS} jail1");
+        println!("$ qjail create -n {interface} -4 {address} jail1");
         println!(
             "  would copy the template, add the files of flavor default and write the jail's definition"
         );
