@@ -141,7 +141,7 @@ fn options_that_can_not_go_together() {
         ),
         (
             &["--unset", "allow.raw_sokets", "a"],
-            1,
+            2,
             "there is no parameter allow.raw_sokets\nhint: there is allow.raw_sockets",
         ),
     ] {

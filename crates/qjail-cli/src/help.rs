@@ -108,7 +108,7 @@ fn on_lines(error: &clap::Error) -> String {
     given
         .filter(|text| text.contains(char::is_control))
         .fold(error.render().to_string(), |text, given| {
-            text.replace(&given, &given.escape_debug().to_string())
+            text.replace(&format!("'{given}'"), &format!("'{}'", given.escape_debug()))
         })
 }
 

@@ -222,7 +222,7 @@ impl Work<'_> {
 
     fn auto(&mut self, family: Family, interface: &str) {
         // On a wire that others are on too, only those know what is free.
-        let own = self.world.freebsd && is_loopback(interface);
+        let own = self.world.freebsd && is_loopback(interface) && interface != "lo0";
         if !own && !self.world.declared.contains_key(interface) {
             return self.object(
                 format!("what is free on {interface} is not known: it is no network that qjail keeps"),

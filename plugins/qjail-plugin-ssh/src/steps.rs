@@ -36,8 +36,13 @@ pub(crate) fn undo(request: &StepRequest) -> Result<(), PluginError> {
         ON => {
             let order: On = data(request)?;
             let root = match Root::open(Path::new(root(request)?)) {
-                // Somebody took the jail's directory away: nothing is left to undo.
-                Err(e) if e.is_not_found() => return Ok(()),
+                // Somebody took the jail's directory away: nothing is left to undo. Without the bases beside it the file system with
+                // all jails is not mounted.
+                Err(e)
+                    if e.is_not_found() && Path::new(&request.context.jails_dir).join(".bases").is_dir() =>
+                {
+                    return Ok(());
+                }
                 root => root.map_err(PluginError::new)?,
             };
             order.made.iter().rev().try_for_each(|dir| {

@@ -38,6 +38,7 @@ impl Call<'_> {
             );
         }
         let mut failed = !errors.is_empty();
+        let mut wrong = false;
         for name in &names {
             let result = if display {
                 self.display(name)
@@ -46,15 +47,14 @@ impl Call<'_> {
             };
             match result {
                 Ok(()) => {}
-                // It is wrong for every jail.
-                Err(e) if e.kind == Kind::Usage => return Err(e),
                 Err(e) => {
                     failed = true;
+                    wrong |= e.kind == Kind::Usage;
                     self.style.error(&e);
                 }
             }
         }
-        Ok(u8::from(failed))
+        Ok(if wrong { 2 } else { u8::from(failed) })
     }
 
     fn display(&self, name: &JailName) -> Result<(), Error> {

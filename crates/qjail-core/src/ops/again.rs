@@ -47,13 +47,20 @@ impl Engine {
         Ok(Again { journal, _lock: held })
     }
 
-    /// Starts the first of `names` that is a jail's. A failure is a warning: no later command would do better.
-    pub(crate) fn start_again(&self, names: &[String]) {
+    /// Starts the first of `names` that is a jail's. A failed start is a warning: the user has to look at it.
+    ///
+    /// # Errors
+    /// The user interrupted it: it is for a later command then.
+    pub(crate) fn start_again(&self, names: &[String]) -> Result<()> {
         let jails = names.iter().filter_map(|name| JailName::new(name).ok());
         if let Some(name) = jails.into_iter().find(|name| self.definitions().exists(name))
             && let Err(e) = self.start(&name)
         {
+            if self.cancelled() {
+                return Err(e);
+            }
             self.warn(&e.to_string());
         }
+        Ok(())
     }
 }

@@ -1,7 +1,5 @@
 //! `config`: changes the definition of a stopped jail; all of what was asked for, or nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use qjail_model::{Definition, JailName, ParamValue, known};
 use qjail_plugin_api::{Event, Options};
 use qjail_store::Lock;
@@ -10,7 +8,9 @@ use qjail_sys::Need;
 use crate::action::Action;
 use crate::engine::Engine;
 use crate::gather::{Gathered, PluginOptions, Question, apply_params, gather};
-use crate::ops::change::{Change, What};
+use crate::ops::accounts;
+use crate::ops::change::Change;
+use crate::ops::contradict::{against_unset, check_contradictions};
 use crate::ops::create::jail_lock;
 use crate::ops::image::image_of;
 use crate::ops::rename::move_mounts;
@@ -119,10 +119,19 @@ impl Engine {
         if self.dry_run {
             return self.restarted(name, request, checked, &places);
         }
+        // What its start would refuse is told before it is stopped.
+        accounts::require_plain(&places).map_err(|e| e.about(format!("config {name}")))?;
         let names: Vec<&JailName> = request.new_name(name).into_iter().chain([name]).collect();
         let again = self.intend_start(&names, &places)?;
         let restarted = self.restarted(name, request, checked, &places);
-        again.done().and(restarted)
+        match (restarted, again.done()) {
+            (Err(mut error), done) => {
+                error.more.extend(done.err());
+                Err(error)
+            }
+            (restarted, Ok(())) => restarted,
+            (Ok(_), Err(error)) => Err(error),
+        }
     }
 
     fn restarted(
@@ -132,8 +141,15 @@ impl Engine {
         checked: Prepared,
         places: &Places,
     ) -> Result<Configured> {
-        let Outcome::Done(stop) = self.stop(name, StopRequest::default())? else {
-            return self.config(name, request);
+        let stopped = self.stop(name, StopRequest::default()).map_err(|mut e| {
+            e.more
+                .push(Error::new(format!("config {name}: the change is not made")));
+            e
+        })?;
+        let Outcome::Done(stop) = stopped else {
+            // It has been stopped meanwhile, by itself or by somebody.
+            let (change, _) = self.change(name, request, false, true)?;
+            return Ok(done(name, request, change));
         };
         if self.dry_run {
             let definition = checked.definition.clone();
@@ -270,7 +286,7 @@ impl Engine {
             refused.map_or(Ok(()), Err)?;
         }
         if definition.params != old.params {
-            self.check_start(name_then, places, Some(&old.params), &definition.params)?;
+            self.check_start(name_then, places, Some((name, &old.params)), &definition.params)?;
         }
         let mut plan = Plan {
             title: format!("config {name}"),
@@ -356,38 +372,6 @@ impl Engine {
         })
     }
 
-    /// Jails that it would wait for and that do not exist, or that wait for it themselves.
-    fn against_depend(&self, name: &JailName, depend: &[String], change: &Change) -> Vec<Error> {
-        if !matches!(change.what, What::Depend(_)) {
-            return Vec::new();
-        }
-        let all: BTreeMap<String, Vec<String>> = self
-            .all()
-            .into_iter()
-            .map(|(n, d)| (n.to_string(), d.depend))
-            .collect();
-        let refuse = |why: String| Error::new(format!("config {} {name}: {why}", change.option));
-        let mut errors = Vec::new();
-        for other in depend {
-            if !all.contains_key(other) {
-                errors.push(
-                    refuse(format!("Error: Jail doesn't exist. {other}")).hint("qjail list shows the jails"),
-                );
-            } else if other == name.as_str() {
-                errors.push(
-                    refuse("a jail can not wait for itself".to_owned())
-                        .hint("name the jails that must run before it"),
-                );
-            } else if waits_for(&all, other, name.as_str()) {
-                errors.push(
-                    refuse(format!("{other} depends on {name} already"))
-                        .hint("two jails can not wait for each other"),
-                );
-            }
-        }
-        errors
-    }
-
     /// What the system has against the parameters that plugins set.
     fn check_changes(&self, name: &JailName, definition: &Definition, gathered: &Gathered) -> Result<()> {
         let changed = |(key, value): (&String, &Option<ParamValue>)| {
@@ -396,63 +380,6 @@ impl Engine {
         };
         self.check_params(name, &gathered.params.iter().filter_map(changed).collect())
     }
-}
-
-/// A name that neither jail(8) nor the jail's definition knows is a mistake.
-fn against_unset(name: &JailName, change: &Change, old: &Definition) -> Option<Error> {
-    let What::Param { key, value: None } = &change.what else {
-        return None;
-    };
-    if known::find(key).is_some() || old.params.get(key).is_some() {
-        return None;
-    }
-    let unknown = Error::new(format!(
-        "config {} {name}: there is no parameter {key}",
-        change.option
-    ));
-    Some(match known::near(key) {
-        Some(near) => unknown.hint(format!("there is {near}")),
-        None => unknown.hint("qjail help params lists them"),
-    })
-}
-
-/// Refuses a parameter that the core's options and those of a plugin give different values. `definition` has the core's.
-fn check_contradictions(request: &ConfigRequest, definition: &Definition, gathered: &Gathered) -> Result<()> {
-    // Without options of its own a plugin only follows what was changed.
-    if request.options.values().all(Options::is_empty) {
-        return Ok(());
-    }
-    let against = |change: &Change| {
-        let differs = |key: &String| {
-            gathered
-                .params
-                .get(key)
-                .is_some_and(|v| v.as_ref() != definition.params.get(key))
-        };
-        let key = change.keys().into_iter().find(differs)?;
-        Some(
-            Error::usage(format!("{} and another option both change {key}", change.option))
-                .hint("give one of them"),
-        )
-    };
-    Error::all(request.changes.iter().filter_map(against).collect()).map_or(Ok(()), Err)
-}
-
-/// Whether `jail` depends on `on`, over others or at once.
-pub(crate) fn waits_for(all: &BTreeMap<String, Vec<String>>, jail: &str, on: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![jail];
-    while let Some(next) = open.pop() {
-        if !seen.insert(next) {
-            continue;
-        }
-        let depend = all.get(next).map(Vec::as_slice).unwrap_or_default();
-        if depend.iter().any(|d| d == on) {
-            return true;
-        }
-        open.extend(depend.iter().map(String::as_str));
-    }
-    false
 }
 
 /// What plugins want in the definition.

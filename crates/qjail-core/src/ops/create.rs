@@ -215,12 +215,12 @@ impl Engine {
         &self,
         name: &JailName,
         places: &Places,
-        old: Option<&Params>,
+        old: Option<(&JailName, &Params)>,
         new: &Params,
     ) -> Result<()> {
-        let against = |params| self.system.against_start(&self.bare_spec(name, places, params));
-        match against(new) {
-            Err(e) if old.is_none_or(|old| against(old).is_ok()) => Err(e.into()),
+        let against = |name, params| self.system.against_start(&self.bare_spec(name, places, params));
+        match against(name, new) {
+            Err(e) if old.is_none_or(|(name, old)| against(name, old).is_ok()) => Err(e.into()),
             _ => Ok(()),
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod boot;
 pub(crate) mod change;
 pub(crate) mod command;
 pub(crate) mod config;
+pub(crate) mod contradict;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod enter;

@@ -16,6 +16,10 @@ impl Engine {
             return;
         }
         if let Err(e) = self.publish(name) {
+            // That of a jail that runs says how to stop it.
+            if self.system.find(name.as_str()).is_ok_and(|jid| jid.is_some()) {
+                return self.warn(&format!("the jail.conf of {name} is not up to date: {e}"));
+            }
             let removed = self.system.withdraw(name.as_str());
             let how = match removed {
                 Ok(()) => "is removed, since it could not be written anew".to_owned(),

@@ -28,19 +28,19 @@ pub(crate) struct Renaming {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Lines of fstab(5) in the parameter `mount` name places below the jail's directory, which has another name then.
+/// Lines of fstab(5) in the parameter `mount` name places below the jail's directory, which has another name then: where
+/// it is mounted, and what, if that is in the jail too.
 pub(crate) fn move_mounts(params: &mut Params, old: &Path, new: &Path) {
     let lines = params.list("mount");
     if lines.is_empty() {
         return;
     }
+    let word = |word: &str| match Path::new(word).strip_prefix(old) {
+        Ok(below) => new.join(below).display().to_string(),
+        Err(_) => word.to_owned(),
+    };
     let moved = lines.iter().map(|line| {
-        let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        if let Some(target) = words.get_mut(1)
-            && let Ok(below) = Path::new(target.as_str()).strip_prefix(old)
-        {
-            *target = new.join(below).display().to_string();
-        }
+        let words: Vec<String> = line.split_whitespace().map(word).collect();
         words.join(" ")
     });
     params.set("mount", moved.collect::<Vec<_>>());

@@ -165,10 +165,7 @@ impl Runner<'_> {
                 system.start(spec, &|| self.engine.cancelled())?;
                 Ok(())
             }
-            Action::StartAgain { names } => {
-                self.engine.start_again(names);
-                Ok(())
-            }
+            Action::StartAgain { names } => self.engine.start_again(names),
             Action::Forget { spec } => {
                 system.cleanup(spec)?;
                 spec.console_log.as_deref().map_or(Ok(()), remove_file)
@@ -272,7 +269,7 @@ impl Runner<'_> {
     }
 
     /// Whether a step was about files of a jail whose directory somebody has taken away since: nothing is left to undo, and
-    /// the jail must not be locked for it.
+    /// the jail must not be locked for it. Where the bases are missing too, the file system with all jails is not mounted.
     fn has_lost_its_jail(&self, step: &Step) -> bool {
         let at = match step {
             Step::MakeDir { at, .. }
@@ -288,7 +285,9 @@ impl Runner<'_> {
             let found = std::fs::symlink_metadata(root);
             found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
         };
-        at.is_some_and(|at| at.place == Place::Jail) && self.places.jail_root().is_some_and(gone)
+        at.is_some_and(|at| at.place == Place::Jail)
+            && self.places.jails.join(".bases").is_dir()
+            && self.places.jail_root().is_some_and(gone)
     }
 
     fn undo_step(&self, owner: &str, step: &Step, undo: &Undo) -> Result<()> {

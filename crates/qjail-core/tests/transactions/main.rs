@@ -239,6 +239,26 @@ fn a_jail_that_loses_its_directory_on_the_way() {
     engine.delete(&jail, &[]).unwrap();
 }
 
+/// Where the file system with all jails is away, and not one jail's directory, what is to be undone waits for it.
+#[test]
+fn a_journal_waits_for_a_file_system_that_is_not_mounted() {
+    let dir = site();
+    let busy = Busy::leaked();
+    let engine = engine(dir.path(), &Arc::new(Fake::new("linux")), busy);
+    let jail = name("jail1");
+    engine.create(&jail, &request("jail1")).unwrap();
+    let jails = engine.layout.jails_dir(None);
+    *busy.takes.lock().unwrap() = Some(jails.clone());
+    busy.fail_at
+        .store(busy.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let error = engine.start(&jail).unwrap_err();
+    assert!(
+        error.more.iter().any(|e| e.message.contains("tries again")),
+        "{error:?}"
+    );
+    assert_eq!(std::fs::read_dir(engine.layout.journal_dir()).unwrap().count(), 1);
+}
+
 #[test]
 fn objections_come_together_and_before_any_change() {
     let dir = site();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Import, shown};
 use crate::engine::Engine;
-use crate::ops::config::waits_for;
+use crate::ops::contradict::waits_for;
 
 /// Takes out of each jail's `depend` what can not be; says for each jail what that was.
 pub(super) fn settle(engine: &Engine, jails: &mut [Import]) -> Vec<Vec<String>> {
@@ -20,6 +20,9 @@ pub(super) fn settle(engine: &Engine, jails: &mut [Import]) -> Vec<Vec<String>> 
 }
 
 fn one(all: &mut BTreeMap<String, Vec<String>>, jail: &mut Import) -> Vec<String> {
+    if !jail.faults.is_empty() {
+        return Vec::new();
+    }
     let name = jail.name.clone();
     let mut left_out = Vec::new();
     let mut kept: Vec<String> = Vec::new();

@@ -36,7 +36,10 @@ fn is_below(root: &str, words: &[&str]) -> bool {
         return false;
     };
     let below = target.strip_prefix(root.trim_end_matches('/'));
-    !root.is_empty() && below.is_some_and(|b| b.starts_with('/') && !b.split('/').any(|part| part == ".."))
+    !root.is_empty()
+        && below.is_some_and(|b| {
+            b.starts_with('/') && !b.trim_matches('/').is_empty() && !b.split('/').any(|part| part == "..")
+        })
 }
 
 /// `/usr/jails/sharedfs /usr/jails/NAME/sharedfs nullfs ro 0 0`
