@@ -36,6 +36,16 @@ fn exec_passes_input_output_and_status_through() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"hello").unwrap();
     assert_eq!(child.wait_with_output().unwrap().stdout, b"HELLO");
+    // Nobody must take what is cut off for the whole.
+    let script = format!(
+        "QJAIL_ROOT={} $QJAIL_TEST_PROGRAM exec through -- echo hi > /dev/full",
+        site.root.display()
+    );
+    let full = sh(&script, &site.root);
+    assert!(
+        full.code == 125 && full.err.contains("no space left on device"),
+        "{full:#?}"
+    );
     gone(site, "through");
     let stopped = site.qjail(&["exec", "through", "--", "true"]);
     assert_eq!(stopped.code, 125, "{stopped:#?}");

@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_manifest_is_sound() {
-        qjail_plugin_testkit::PluginTest::new(&@TYPE@).check_manifest();
+        let test = qjail_plugin_testkit::PluginTest::new(&@TYPE@);
+        assert_eq!(test.manifest().name, "@NAME@");
     }
 }
 "#;

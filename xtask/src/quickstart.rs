@@ -65,7 +65,11 @@ impl Tour {
 
     /// Shows the command as a user would type it, then runs it.
     fn step(&self, args: &[&str]) -> Result<()> {
-        println!("$ qjail {}", args.join(" "));
+        let typed = |arg: &&str| match arg.contains([' ', '$', ';', '\'']) {
+            true => format!("'{}'", arg.replace('\'', "'\\''")),
+            false => (*arg).to_owned(),
+        };
+        println!("$ qjail {}", args.iter().map(typed).collect::<Vec<_>>().join(" "));
         run(&mut self.qjail(args))
     }
 

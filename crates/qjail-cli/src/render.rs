@@ -122,7 +122,9 @@ pub(crate) fn table(columns: &[String], rows: &[Vec<String>]) {
     };
     let widths: Vec<usize> = (0..count).map(width).collect();
     for cells in lines {
-        let padded = cells.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}"));
+        // A format's own width ends at 65535.
+        let pad = |cell: &String, width: usize| format!("{cell}{}", " ".repeat(width - cell.chars().count()));
+        let padded = cells.iter().zip(&widths).map(|(c, w)| pad(c, *w));
         line(padded.collect::<Vec<_>>().join("  ").trim_end());
     }
 }

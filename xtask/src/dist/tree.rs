@@ -31,7 +31,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/qjail.fish"),
 ];
 
-/// What is to be read, at the same places as in the checkout: the links from one to another hold.
+/// What is to be read, at the same places as in the checkout: the links among these hold.
 const DOCS: [&str; 9] = [
     "README.md",
     "LICENSE",

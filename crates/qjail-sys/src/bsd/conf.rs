@@ -72,10 +72,12 @@ pub(crate) fn basic(spec: &JailSpec) -> Result<Params> {
     Ok(params)
 }
 
-/// Whether the file of a jail adds rules of rctl(8) about it.
-pub(crate) fn has_limits(name: &str, params: &Params) -> bool {
-    let begin = format!("{RCTL} -a jail:{name}:");
-    params.list("exec.created").iter().any(|c| c.starts_with(&begin))
+/// The rules of rctl(8) about a jail that its file adds, each without its amount. Others are the administrator's.
+pub(crate) fn rules(name: &str, params: &Params) -> Vec<String> {
+    let (add, own) = (format!("{RCTL} -a "), format!("jail:{name}:"));
+    let commands = params.list("exec.created").into_iter();
+    let rules = commands.filter_map(|c| Some(c.strip_prefix(&add)?.split_once('=')?.0.to_owned()));
+    rules.filter(|rule| rule.starts_with(&own)).collect()
 }
 
 /// A limit as a rule of rctl(8): what it is about, and the amount.
@@ -168,14 +170,13 @@ fn own_mounts(spec: &JailSpec) -> Result<Vec<String>> {
                     .hint("SOURCE TARGET TYPE OPTIONS 0 0, as in /data /usr/jails/NAME/data nullfs rw 0 0"),
             );
         };
-        let target = std::path::Path::new(target);
-        let plain = target
-            .components()
-            .all(|c| !matches!(c, std::path::Component::ParentDir));
-        if !plain || target == spec.path || !target.starts_with(&spec.path) {
+        // As text: jail(8) looks for links on the way only if the text begins with the jail's path.
+        let root = format!("{}/", spec.path.display());
+        let below = target.strip_prefix(&root);
+        if below.is_none_or(|b| b.split('/').any(|part| ["", ".", ".."].contains(&part))) {
             return Err(SysError::new(
                 format!("mount `{line}`"),
-                format!("{} is not below {}", target.display(), spec.path.display()),
+                format!("{target} is not below {}", spec.path.display()),
             )
             .hint("the second word is a path on the host, of a directory in the jail"));
         }

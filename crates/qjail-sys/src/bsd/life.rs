@@ -193,8 +193,11 @@ impl Life<'_> {
             return Ok(());
         }
         // jail(8) runs no exec.poststop for a jail whose start fails, and rules outlive their jail.
-        if conf::has_limits(name, started) {
-            take_away(self.host, &usage::forget(name))?;
+        // Without accounting the kernel has none.
+        if self.host.sysctl_int("kern.racct.enable") == Some(1) {
+            for rule in conf::rules(name, started) {
+                take_away(self.host, &usage::forget(&rule))?;
+            }
         }
         let interfaces = self.host.interfaces()?;
         let pair = vnet::pair_of(name, started);

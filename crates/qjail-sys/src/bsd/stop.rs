@@ -17,8 +17,10 @@ pub(crate) fn params(started: &Params, how: StopOptions, own_stop: bool) -> Para
         params.set("stop.timeout", "0");
     } else if let Some(timeout) = how.timeout {
         params.set("stop.timeout", timeout.as_secs().to_string());
-        // jail(8) counts stop.timeout from the end of exec.stop only.
-        params.set("exec.timeout", timeout.as_secs().to_string());
+        // jail(8) counts stop.timeout from the end of exec.stop only. There 0 is for ever.
+        if !timeout.is_zero() {
+            params.set("exec.timeout", timeout.as_secs().to_string());
+        }
     }
     if how.force || !own_stop {
         params.unset("exec.stop");
@@ -32,7 +34,8 @@ pub(crate) fn params(started: &Params, how: StopOptions, own_stop: bool) -> Para
 /// How long the jail's own stop may take where jail(8) does not watch it: `exec.timeout`, as there; none is for ever.
 pub(crate) fn patience(started: &Params, how: StopOptions) -> Option<Duration> {
     let own = started.text("exec.timeout").and_then(|t| t.parse().ok());
-    how.timeout
+    let given = how.timeout.filter(|limit| !limit.is_zero());
+    given
         .or(own.map(Duration::from_secs))
         .filter(|limit| !limit.is_zero())
 }

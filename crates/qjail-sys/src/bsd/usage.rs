@@ -12,9 +12,9 @@ pub(crate) fn ask(name: &str) -> Invocation {
     Invocation::new(RCTL, &["-u", &format!("jail:{name}")])
 }
 
-/// `rctl -r jail:NAME`: removes all rules about the jail.
-pub(crate) fn forget(name: &str) -> Invocation {
-    Invocation::new(RCTL, &["-r", &format!("jail:{name}")])
+/// `rctl -r jail:NAME:RESOURCE:deny`.
+pub(crate) fn forget(rule: &str) -> Invocation {
+    Invocation::new(RCTL, &["-r", rule])
 }
 
 /// The answer: a line `RESOURCE=AMOUNT` for each resource, in bytes, seconds or percent of one processor.

@@ -37,7 +37,10 @@ pub(super) fn stop(spec: &JailSpec, how: StopOptions) -> StopSpec {
     StopSpec {
         exec_stop: spec.params.list("exec.stop"),
         timeout: how.timeout.or_else(own).unwrap_or(STOP_TIMEOUT),
-        exec_timeout: seconds(&spec.params, "exec.timeout").filter(|limit| !limit.is_zero()),
+        exec_timeout: how
+            .timeout
+            .or_else(|| seconds(&spec.params, "exec.timeout"))
+            .filter(|limit| !limit.is_zero()),
         force: how.force,
         console: spec.console_log.clone(),
     }

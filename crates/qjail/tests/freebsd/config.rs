@@ -205,7 +205,11 @@ fn limits_need_an_account() {
     let said = host.fails(&["start", "jail2"]);
     assert!(said.contains("rctl: Invalid argument"), "{said}");
     assert_eq!(host.state(), before);
-    // jail(8) runs no exec.poststop then, and rules outlive their jail.
+    // jail(8) runs no exec.poststop then, and rules outlive their jail. Those of the administrator are no business of ours.
+    let foreign = "jail:jail2:openfiles:deny=500";
+    let _ = host.machine.by_hand("/usr/bin/rctl", &["-a", foreign]);
+    let before = host.state();
+    assert!(before.contains(foreign));
     host.machine.mend();
     host.machine.fail("/bin/sh /etc/rc", "rc: no");
     host.fails(&["start", "jail2"]);
@@ -227,7 +231,14 @@ fn mounts_of_the_administrator() {
     };
     let (good, outside) = (
         line("jail2/mnt"),
-        [line("jail3/mnt"), line("jail2"), line("jail2/../x")],
+        [
+            line("jail3/mnt"),
+            line("jail2"),
+            line("jail2/../x"),
+            line("/jail2/mnt"),
+            line("./jail2/mnt"),
+            line("jail2//mnt"),
+        ],
     );
     host.ok(&["config", "--param", &good, "jail2"]);
     host.ok(&["start", "jail2"]);

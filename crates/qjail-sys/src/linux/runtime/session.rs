@@ -36,7 +36,7 @@ impl Runtime {
         drop(files);
         let status = relay::plain(&helper.channel, &watch);
         helper.end();
-        stdio.finish();
+        stdio.finish().attempt(|| "pass on the output".to_owned())?;
         Ok(status?)
     }
 

@@ -22,7 +22,7 @@ const AFTERMATH: Timespec = Timespec {
 /// The three files that a command gets, and the threads that copy.
 pub(super) struct Stdio {
     files: Option<[OwnedFd; 3]>,
-    outputs: Vec<JoinHandle<()>>,
+    outputs: Vec<JoinHandle<io::Result<()>>>,
     ended: Arc<AtomicBool>,
 }
 
@@ -47,12 +47,17 @@ impl Stdio {
     }
 
     /// The command has ended: waits until what it wrote has been passed on.
-    pub(super) fn finish(self) {
+    ///
+    /// # Errors
+    /// Not all of it could be written, to a full disk for example.
+    pub(super) fn finish(self) -> io::Result<()> {
         self.ended.store(true, Ordering::Release);
         drop(self.files);
-        for thread in self.outputs {
-            let _ = thread.join();
-        }
+        let all = self
+            .outputs
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(Ok(())));
+        all.fold(Ok(()), Result::and)
     }
 }
 
@@ -74,7 +79,7 @@ fn input(from: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let writer = OwnedFd::from(writer);
     if let Ok(from) = from.try_clone_to_owned() {
         // It ends with the process: a terminal may never say anything again.
-        std::thread::spawn(move || while pass(&from, &writer) {});
+        std::thread::spawn(move || while pass(&from, &writer).unwrap_or(false) {});
     }
     Ok(reader.into())
 }
@@ -82,7 +87,7 @@ fn input(from: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 fn output(
     to: BorrowedFd<'_>,
     ended: &Arc<AtomicBool>,
-    threads: &mut Vec<JoinHandle<()>>,
+    threads: &mut Vec<JoinHandle<io::Result<()>>>,
 ) -> io::Result<OwnedFd> {
     if harmless(to) {
         return to.try_clone_to_owned();
@@ -92,7 +97,8 @@ fn output(
     if let Ok(to) = to.try_clone_to_owned() {
         let ended = Arc::clone(ended);
         threads.push(std::thread::spawn(move || {
-            while more(&reader, &ended) && pass(&reader, &to) {}
+            while more(&reader, &ended) && pass(&reader, &to)? {}
+            Ok(())
         }));
     }
     Ok(writer.into())
@@ -111,8 +117,11 @@ fn more(from: &OwnedFd, ended: &AtomicBool) -> bool {
     }
 }
 
-/// Copies what there is; false at the end, or when nobody takes it any more.
-fn pass(from: impl AsFd, to: impl AsFd) -> bool {
+/// Copies what there is; false at the end.
+///
+/// # Errors
+/// It can not be written.
+fn pass(from: impl AsFd, to: impl AsFd) -> io::Result<bool> {
     let mut buffer = [0; 64 << 10];
     let read = loop {
         match rustix::io::read(&from, &mut buffer) {
@@ -123,7 +132,7 @@ fn pass(from: impl AsFd, to: impl AsFd) -> bool {
             other => break other,
         }
     };
-    let Ok(length @ 1..) = read else { return false };
+    let Ok(length @ 1..) = read else { return Ok(false) };
     let mut rest = &buffer[..length];
     while !rest.is_empty() {
         match rustix::io::write(&to, rest) {
@@ -132,8 +141,8 @@ fn pass(from: impl AsFd, to: impl AsFd) -> bool {
             Err(rustix::io::Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
             }
-            Err(_) => return false,
+            Err(e) => return Err(e.into()),
         }
     }
-    true
+    Ok(true)
 }
