@@ -342,6 +342,18 @@ fn jails_of_a_jail_conf() {
     let _ = site
         .qjail(&["import", "--from", "jail.conf", file, "nosuch", "--yes"])
         .refused(1, "Jail doesn't exist. nosuch");
+    // The others are done.
+    let _ = site.qjail(&["delete", "web", "two", "one", "db"]).ok();
+    thin_root(&site, "", "web");
+    let some = site.qjail(&["import", "--from", "jail.conf", file, "web", "nosuch", "--yes"]);
+    assert!(
+        some.code == 1
+            && some
+                .err
+                .contains("qjail: Error: Jail doesn't exist. nosuch\nhint: there are: "),
+        "{some:#?}"
+    );
+    assert!(some.out.contains("Successfully imported web\n"), "{some:#?}");
     let _ = sh("chmod 666 included.conf", &site.root).ok();
     let _ = site
         .qjail(&["import", "--from", "jail.conf", file])

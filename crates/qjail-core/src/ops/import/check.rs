@@ -50,7 +50,7 @@ pub(super) fn imports(engine: &Engine, drafts: Vec<Draft>) -> Imports {
 
 /// The classic messages end with the name; all others begin with it.
 fn about(name: &str, fault: Error) -> Error {
-    if fault.message.starts_with("Bypassed") {
+    if fault.message.starts_with("Bypassed") || fault.message.starts_with("Error: ") {
         return fault;
     }
     fault.about(format!("import {}", shown(name)))

@@ -75,14 +75,13 @@ impl Engine {
     /// Looks at a source; nothing is changed.
     ///
     /// # Errors
-    /// The source can not be read, or it does not describe a jail that was named.
+    /// The source can not be read.
     pub fn imports(&self, request: &ImportRequest) -> Result<Imports> {
         let drafts = match &request.source {
             ImportSource::Qjail(dir) => legacy::read(self, &absolute(dir)?)?,
             ImportSource::JailConf(file) => conf::read(self, &absolute(file)?)?,
         };
-        let drafts = chosen(drafts, request)?;
-        Ok(check::imports(self, drafts))
+        Ok(check::imports(self, chosen(drafts, request)))
     }
 
     /// Takes over one jail. With `dry_run` the plan is returned and nothing is changed.
@@ -161,29 +160,27 @@ impl Engine {
     }
 }
 
-/// The drafts that are meant; each name must mean one.
-fn chosen(drafts: Vec<draft::Draft>, request: &ImportRequest) -> Result<Vec<draft::Draft>> {
+/// The drafts that are meant. A name that means none does not stop the others.
+fn chosen(drafts: Vec<draft::Draft>, request: &ImportRequest) -> Vec<draft::Draft> {
     if request.names.is_empty() {
-        return Ok(drafts);
+        return drafts;
     }
+    let known: Vec<String> = drafts.iter().map(|d| shown(&d.name)).collect();
+    let hint = match known.as_slice() {
+        [] => "there is no jail at all".to_owned(),
+        known => format!("there are: {}", known.join(", ")),
+    };
     let missing = request
         .names
         .iter()
-        .filter(|n| !drafts.iter().any(|d| d.name == **n));
-    let known: Vec<String> = drafts.iter().map(|d| shown(&d.name)).collect();
-    let errors = missing.map(|name| {
-        Error::new(format!("Error: Jail doesn't exist. {}", shown(name))).hint(match known.as_slice() {
-            [] => "there is no jail at all".to_owned(),
-            known => format!("there are: {}", known.join(", ")),
-        })
-    });
-    match Error::all(errors.collect()) {
-        Some(error) => Err(error),
-        None => Ok(drafts
-            .into_iter()
-            .filter(|d| request.names.contains(&d.name))
-            .collect()),
-    }
+        .filter(|n| !drafts.iter().any(|d| d.name == **n))
+        .map(|name| {
+            let fault = Error::new(format!("Error: Jail doesn't exist. {}", shown(name)));
+            draft::Draft::refused(name.clone(), String::new(), fault.hint(hint.clone()))
+        });
+    let missing: Vec<draft::Draft> = missing.collect();
+    let meant = drafts.into_iter().filter(|d| request.names.contains(&d.name));
+    meant.chain(missing).collect()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
