@@ -208,13 +208,14 @@ impl Site {
     /// An address of that network.
     #[must_use]
     pub fn address(&self, host: u32) -> String {
-        format!("10.{}.{}.{host}", 64 + self.number / 250 % 64, self.number % 250)
+        // 160 sites of one process: the shared one lives as long as all others.
+        format!("10.{}.{}.{host}", 64 + self.number / 250 % 128, self.number % 250)
     }
 
     /// An address of a second network that no other site has.
     #[must_use]
     pub fn second_address(&self, host: u32) -> String {
-        format!("10.{}.{}.{host}", 128 + self.number / 250 % 64, self.number % 250)
+        format!("10.{}.{}.{host}", 192 + self.number / 250 % 64, self.number % 250)
     }
 
     /// The program with arguments, ready to be started.
